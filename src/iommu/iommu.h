@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * IOMMU instances and their translation domains.
+ *
+ * An IOMMU kind (VT-d, ...) is a table of constants and a page-table format. A domain is one set
+ * of IO page tables in table memory; its bytes are the only truth. iommufd maps and unmaps, the
+ * DMA path reads. Source: docs/layers.md "Walks".
+ */
+#ifndef IOMMU_IOMMU_H
+#define IOMMU_IOMMU_H
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "mem/physmap.h"
+#include "pgtable/pt.h"
+
+#define IOMMU_READ  1u /* same values as PT_READ, PT_WRITE, PT_MMIO */
+#define IOMMU_WRITE 2u
+#define IOMMU_MMIO  4u
+
+enum iommu_resv_type { /* numbers as in the ABI's reference: Linux's order */
+	IOMMU_RESV_DIRECT,
+	IOMMU_RESV_DIRECT_RELAXABLE,
+	IOMMU_RESV_RESERVED,
+	IOMMU_RESV_MSI,
+	IOMMU_RESV_SW_MSI,
+};
+
+struct iommu_resv {
+	uint64_t start, last;
+	enum iommu_resv_type type;
+};
+
+struct iommu_device;
+struct iommu_domain;
+
+/* What GET_HW_INFO hands out. */
+struct iommu_hw_info_data {
+	uint32_t type, len;
+	uint8_t data[64];
+};
+
+/* A kind of IOMMU. */
+struct iommu_kind {
+	const char *name, *summary;
+	const struct iommu_resv *resv; /* windows that every device behind it has */
+	size_t n_resv;
+	bool cache_coherent, enforce_coherency, irq_isolated, dirty, ats;
+	unsigned max_pasids; /* 0: none */
+	void (*hw_info)(const struct iommu_device *dev, struct iommu_hw_info_data *out);
+	/* Builds the page table of a paging domain: format, levels, features for ABI @flags. */
+	int (*domain_init)(struct iommu_domain *dom, uint32_t flags);
+};
+
+extern const struct iommu_kind *const iommu_kinds[]; /* NULL at the end */
+const struct iommu_kind *iommu_kind_find(const char *name);
+
+struct iommu {
+	const struct iommu_kind *kind;
+	struct physmap *pm;
+	unsigned index; /* dmar0, dmar1, ... */
+};
+
+/* How whoever owns a domain explains an address in it (for fault reports). */
+struct iommu_domain_ops {
+	/* Writes the nearest mapping and what was last at @iova, in words; may take its locks. */
+	void (*describe)(void *owner, uint64_t iova, char *buf, size_t len);
+};
+
+struct iommu_domain {
+	struct iommu *iommu;
+	uint32_t tag;	      /* fence tag and IOTLB tag; unique in the process */
+	uint32_t flags;	      /* ABI flags it was made with */
+	_Atomic uint32_t gen; /* IOTLB generation: entries of an older one are dead */
+	bool enforces_coherency;
+	struct pt pt;
+	uint64_t aperture_start, aperture_last, pgsizes;
+	const struct iommu_domain_ops *ops;
+	void *owner;
+	_Atomic uint32_t attached; /* attachments */
+};
+
+int iommu_domain_create(struct iommu *iommu, uint32_t flags, struct iommu_domain **out);
+/* No attachment is left; nothing need be unmapped. */
+void iommu_domain_destroy(struct iommu_domain *dom);
+
+/* All or nothing; errors of pt_map(). The caller holds the range (iopt). */
+int iommu_domain_map(struct iommu_domain *dom, uint64_t iova, uint64_t pa, uint64_t len,
+		     unsigned prot, bool small_pages, struct pt_gather *g);
+/* Clears entries; nothing may be unpinned before iommu_domain_sync(). Exactly @len bytes. */
+void iommu_domain_unmap(struct iommu_domain *dom, uint64_t iova, uint64_t len, struct pt_gather *g);
+/* Generation on, wait for running sections, free the tables gathered. */
+void iommu_domain_sync(struct iommu_domain *dom, struct pt_gather *g);
+/* 0, or -ENOENT. *@len: bytes from there to the end of the entry. */
+int iommu_domain_iova_to_pa(struct iommu_domain *dom, uint64_t iova, uint64_t *pa, uint64_t *len);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine: IOMMUs, groups, functions, physical map and fault log that belong together. A
+ * program can hold several. Contexts and files of the layers to the right hang off it.
+ */
+#ifndef IOMMU_MACHINE_H
+#define IOMMU_MACHINE_H
+
+#include "iommu/device.h"
+#include "iommu/fault.h"
+#include "mem/mm.h"
+#include "mem/physmap.h"
+
+struct machine {
+	struct physmap *pm;   /* immutable after machine_create() */
+	struct mm *self;      /* the calling process's memory */
+	struct iommu iommu;
+	bool unsafe_interrupts; /* allow_unsafe_interrupts */
+	struct iommu_fault_log faults;
+
+	struct mtx lock;      /* LOCK_MACHINE: the lists */
+	struct list functions; /* uiommufd_device.in_machine, in order of index */
+	struct list groups;    /* iommu_group by a private link (machine.c) */
+	unsigned n_functions;
+};
+
+struct machine_opts {
+	const struct iommu_kind *kind;
+	struct physmap_opts phys;
+};
+
+int machine_create(const struct machine_opts *opts, struct machine **out);
+void machine_destroy(struct machine *m); /* functions are destroyed; no context is left */
+/* The group @id, made when absent; @id < 0: a new one with the lowest free number. */
+int machine_group(struct machine *m, int id, struct iommu_group **out);
+
+#endif

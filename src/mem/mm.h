@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces: where client memory comes from.
+ *
+ * mm_pin() turns virtual pages into frames of a physical map and counts a pin for each. It
+ * decides EFAULT at the moment Linux would: up to 32 pages are touched through the guarded
+ * routine, larger anonymous ranges are checked by one PROCMAP_QUERY per mapping (reading the maps
+ * where the kernel has none), file mappings are populated.
+ *
+ * Which ranges are shared is known in one of two ways: with a preload, every mmap, munmap and
+ * mremap of the client reports here (vma_*), after one reading of the maps; without, the kernel
+ * is asked at each pin.
+ */
+#ifndef MEM_MM_H
+#define MEM_MM_H
+
+#include "mem/physmap.h"
+
+#define MM_PIN_WRITE 1u /* the page will be written: EFAULT where it is not writable */
+
+struct mm;
+
+/* The calling process's address space as seen by @pm. Counted; the first get builds it. */
+int mm_get_self(struct physmap *pm, struct mm **out);
+void mm_put(struct mm *mm);
+
+/*
+ * mm_pin() - pin pages of an address space
+ * @va:     first byte, page aligned
+ * @npages: > 0, does not wrap
+ * @runs:   filled with at most @max runs, consecutive pages merged (1 GiB alignment preserved)
+ *
+ * Return: pages pinned (> 0, < @npages only when @runs was full or a later page failed);
+ *         -EFAULT first page not present or of the wrong protection; -ENOMEM. Nothing pinned then.
+ */
+long mm_pin(struct mm *mm, uint64_t va, uint64_t npages, unsigned flags, struct phys_run *runs,
+	    unsigned max, unsigned *nruns);
+
+/* Copies between client memory at @va and @buf without pinning; 0 or -EFAULT. */
+int mm_copy_from(struct mm *mm, void *buf, uint64_t va, size_t len);
+int mm_copy_to(struct mm *mm, uint64_t va, const void *buf, size_t len);
+
+/*
+ * The preload's reports. vma_tracking_start() reads the maps once and from then on trusts the
+ * reports. Before the client's call: vma_unmapping(); after it succeeded: vma_mapped().
+ */
+int vma_tracking_start(void);
+bool vma_tracking(void);
+
+/*
+ * Called before [va, va + len) is unmapped or mapped over (MAP_FIXED): moves every pinned frame
+ * out of the way and forgets the range. Cheap (a few loads) when nothing there is pinned.
+ * 0; -ENOMEM: nothing was changed and the client's call must fail.
+ */
+int vma_unmapping(uint64_t va, uint64_t len);
+
+/* A mapping now stands at [va, va + len) with these mmap(2) arguments. */
+void vma_mapped(uint64_t va, uint64_t len, int prot, int flags, int fd, uint64_t off);
+
+#endif
