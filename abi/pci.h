@@ -282,10 +282,10 @@
 #define PCI_EXP_LNKSTA2                0x32
 
 /* Bytes of the capability an endpoint has, by version and by having a link. */
-#define PCI_CAP_EXP_ENDPOINT_SIZEOF_V1    0x14
-#define PCI_CAP_EXP_RC_ENDPOINT_SIZEOF_V1 0x0c
-#define PCI_CAP_EXP_ENDPOINT_SIZEOF_V2    0x3c
-#define PCI_CAP_EXP_RC_ENDPOINT_SIZEOF_V2 0x2c
+#define PCI_EXP_SIZEOF_ENDPOINT_V1 0x14
+#define PCI_EXP_SIZEOF_RC_END_V1   0x0c
+#define PCI_EXP_SIZEOF_ENDPOINT_V2 0x3c
+#define PCI_EXP_SIZEOF_RC_END_V2   0x2c
 
 /* ---- extended capabilities ------------------------------------------------------------------- */
 
