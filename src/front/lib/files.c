@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Files: which open file a descriptor names, and when a file dies.
+ *
+ * Invariants
+ *  F1 file memory is type-stable: a struct file, once allocated, is only ever reused as one, so
+ *     a reader that raced with its end may look at refs.
+ *  F2 refs is 0 for a free file; otherwise 1 while alive, plus users, plus BAR mappings.
+ *  F3 cache[fd] == f implies that the kernel's descriptor fd named f when the entry was made, and
+ *     every hooked call that could change this has cleared it since. nfds counts these entries.
+ *  F4 who clears the entry does so before the kernel's call and gives up the file only after it.
+ */
+#include "front/lib/edge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "base/fault.h"
+#include "base/fd.h"
+#include "base/pool.h"
+#include "base/sys.h"
+#include "base/why.h"
+
+#define CACHE_FDS 65536
+
+static struct file *_Atomic cache[CACHE_FDS];
+static struct mtx pool_lock = MTX_INIT(LOCK_POOL);
+static struct list free_files = LIST_INIT(free_files);
+
+static bool cached(int fd)
+{
+	return fd >= 0 && fd < CACHE_FDS;
+}
+
+bool file_maybe(int fd)
+{
+	return cached(fd) && atomic_load_explicit(&cache[fd], memory_order_relaxed);
+}
+
+static bool get_ref(struct file *f)
+{
+	uint32_t r = atomic_load_explicit(&f->refs, memory_order_relaxed);
+
+	do {
+		if (!r)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&f->refs, &r, r + 1, memory_order_acquire,
+							memory_order_relaxed));
+	return true;
+}
+
+struct file *file_get(int fd)
+{
+	struct file *f;
+
+	if (!cached(fd))
+		return NULL;
+	while ((f = atomic_load_explicit(&cache[fd], memory_order_acquire))) {
+		if (!get_ref(f))
+			return NULL;
+		if (likely(atomic_load_explicit(&cache[fd], memory_order_relaxed) == f))
+			return f;
+		file_put(f); /* it died and lives again as another: look anew */
+	}
+	return NULL;
+}
+
+/* The last reference is gone: nobody can find the file any more. */
+static COLD void destroy(struct file *f)
+{
+	struct front *front = f->front;
+
+	mtx_lock(&front->lock);
+	list_del(&f->in_front);
+	mtx_unlock(&front->lock);
+	if (f->kind == FILE_CTX) {
+		iommufd_ctx_put(f->ctx);
+	} else {
+		vfio_file_release(f->vfio);
+		if (f->bound) {
+			mtx_lock(&front->lock);
+			fd_close_hidden(f->fdev->lock_fd);
+			f->fdev->lock_fd = -1;
+			mtx_unlock(&front->lock);
+		}
+	}
+	fd_close_hidden(f->probe);
+	mtx_lock(&pool_lock);
+	list_add_tail(&free_files, &f->in_front);
+	mtx_unlock(&pool_lock);
+}
+
+void file_put(struct file *f)
+{
+	if (unlikely(atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1))
+		destroy(f);
+}
+
+static int stat_fd(int fd, struct stat *st)
+{
+	return (int)sys_call(SYS_fstat, fd, (long)st, 0, 0, 0, 0);
+}
+
+static void cache_number(struct file *f, int fd) /* front.lock held */
+{
+	struct file *old;
+
+	if (!cached(fd))
+		return;
+	old = atomic_exchange(&cache[fd], f);
+	if (old != f) {
+		if (old)
+			old->nfds--;
+		f->nfds++;
+		f->orphan = false;
+	}
+}
+
+static COLD struct file *find_by_identity(struct front *front, int fd, const struct stat *st)
+{
+	struct file *found = NULL;
+
+	mtx_lock(&front->lock);
+	list_for_each(pos, &front->files)
+	{
+		struct file *f = list_entry(pos, struct file, in_front);
+
+		if (f->dev == st->st_dev && f->ino == st->st_ino && get_ref(f)) {
+			cache_number(f, fd);
+			found = f;
+			break;
+		}
+	}
+	mtx_unlock(&front->lock);
+	return found;
+}
+
+struct file *file_get_verified(struct front *front, int fd)
+{
+	struct file *f = file_get(fd);
+	struct stat st;
+
+	if (!front || stat_fd(fd, &st)) {
+		if (f)
+			file_put(f);
+		return NULL;
+	}
+	if (f) {
+		if (f->dev == st.st_dev && f->ino == st.st_ino)
+			return f;
+		file_put(f);
+	}
+	return S_ISREG(st.st_mode) ? find_by_identity(front, fd, &st) : NULL;
+}
+
+/* Somewhere a descriptor or a mapping of the placeholder is left. */
+static bool held_somewhere(struct file *f)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return sys_fcntl(f->probe, F_OFD_GETLK, (long)&fl) == 0 && fl.l_type != F_UNLCK;
+}
+
+/* Drops the life of every file that nobody holds; true while orphans are left. */
+static bool reap_once(struct front *front)
+{
+	struct file *dead;
+	bool orphans;
+
+	do {
+		dead = NULL;
+		orphans = false;
+		mtx_lock(&front->lock);
+		list_for_each(pos, &front->files)
+		{
+			struct file *f = list_entry(pos, struct file, in_front);
+
+			if (!f->orphan)
+				continue;
+			if (!dead && !held_somewhere(f)) {
+				f->orphan = false;
+				dead = f;
+			} else {
+				orphans = true;
+			}
+		}
+		mtx_unlock(&front->lock);
+		if (dead)
+			file_put(dead);
+	} while (dead);
+	return orphans;
+}
+
+void file_reap(struct front *front)
+{
+	reap_once(front);
+}
+
+static void *reaper(void *arg)
+{
+	struct front *front = arg;
+	struct timespec ts = { .tv_nsec = 2000000 };
+
+	do {
+		sys_call(SYS_nanosleep, (long)&ts, 0, 0, 0, 0, 0);
+		if (ts.tv_nsec < 100000000)
+			ts.tv_nsec *= 2;
+		if (!reap_once(front))
+			atomic_store(&front->reaper, 0);
+	} while (atomic_load(&front->reaper));
+	return NULL;
+}
+
+/* A thread that takes no signals of the program's. */
+static void start_reaper(struct front *front)
+{
+	uint64_t all = ~0ull, old;
+	pthread_attr_t attr;
+	pthread_t t;
+
+	if (atomic_exchange(&front->reaper, 1))
+		return;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sys_call(SYS_rt_sigprocmask, 0, (long)&all, (long)&old, 8, 0, 0);
+	if (pthread_create(&t, &attr, reaper, front))
+		atomic_store(&front->reaper, 0); /* the next close or open looks again */
+	sys_call(SYS_rt_sigprocmask, 2, (long)&old, 0, 8, 0, 0);
+	pthread_attr_destroy(&attr);
+}
+
+static bool in_builder_process(const struct file *f)
+{
+	return f->front->pid == (int)sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+struct file *file_close_begin(int fd)
+{
+	struct file *f;
+
+	if (likely(!file_maybe(fd)))
+		return NULL;
+	f = file_get(fd);
+	if (!f)
+		return NULL;
+	/* A vfork child shares our tables but not our descriptors; a forked one has its own copy. */
+	if (!in_builder_process(f)) {
+		file_put(f);
+		return NULL;
+	}
+	mtx_lock(&f->front->lock);
+	if (atomic_exchange(&cache[fd], NULL) == f)
+		f->nfds--;
+	mtx_unlock(&f->front->lock);
+	return f;
+}
+
+void file_close_end(struct file *f, int fd, bool closed)
+{
+	struct front *front;
+	bool dead = false, orphan = false;
+
+	if (!f)
+		return;
+	front = f->front;
+	mtx_lock(&front->lock);
+	if (!closed) {
+		cache_number(f, fd);
+	} else if (!f->nfds && !f->orphan) {
+		dead = !held_somewhere(f);
+		orphan = f->orphan = !dead;
+	}
+	mtx_unlock(&front->lock);
+	if (dead)
+		file_put(f);
+	file_put(f);
+	if (orphan)
+		start_reaper(front);
+}
+
+void file_duped(int oldfd, int newfd)
+{
+	struct file *f;
+
+	if (likely(!file_maybe(oldfd)))
+		return;
+	f = file_get(oldfd);
+	if (!f)
+		return;
+	if (in_builder_process(f)) {
+		mtx_lock(&f->front->lock);
+		cache_number(f, newfd);
+		mtx_unlock(&f->front->lock);
+	}
+	file_put(f);
+}
+
+static struct file *alloc_file(void)
+{
+	struct file *f = NULL;
+
+	if (fault_point())
+		return NULL;
+	mtx_lock(&pool_lock);
+	if (!list_empty(&free_files)) {
+		f = list_entry(free_files.next, struct file, in_front);
+		list_del(&f->in_front);
+	}
+	mtx_unlock(&pool_lock);
+	if (!f)
+		f = mem_zalloc(sizeof(*f));
+	return f;
+}
+
+static void free_file(struct file *f)
+{
+	mtx_lock(&pool_lock);
+	list_add_tail(&free_files, &f->in_front);
+	mtx_unlock(&pool_lock);
+}
+
+/* The placeholder and our probe of it; the program's number in *@fd. */
+static int make_placeholder(struct file *f, const char *name, int flags, int *fd)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[40];
+	struct stat st;
+	int rc, probe;
+
+	if (fault_point())
+		return refuse(EMFILE, "no descriptor is left");
+	rc = sys_memfd(name, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+	if (rc < 0)
+		return refuse(-rc, "the placeholder descriptor could not be made");
+	*fd = rc;
+	/* Offsets of regions start at index << 40; an access beyond the end of a memfd is SIGBUS. */
+	rc = sys_ftruncate(*fd, 16ull << 40);
+	if (!rc)
+		rc = stat_fd(*fd, &st);
+	if (!rc)
+		rc = sys_fcntl(*fd, F_OFD_SETLK, (long)&fl);
+	if (rc)
+		goto err_close;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	probe = fault_point() ? -EMFILE : sys_open(path, O_RDWR | O_CLOEXEC, 0);
+	if (probe >= 0)
+		probe = fd_hide(probe);
+	rc = probe < 0 ? probe : 0;
+	if (rc)
+		goto err_close;
+	f->probe = probe;
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	return 0;
+err_close:
+	sys_close(*fd);
+	return refuse(-rc, "the placeholder descriptor could not be set up");
+}
+
+static void publish(struct front *front, struct file *f, int fd)
+{
+	f->front = front;
+	f->nfds = 0;
+	f->orphan = false;
+	f->bound = false;
+	atomic_store(&f->refs, 1);
+	mtx_lock(&front->lock);
+	list_add_tail(&front->files, &f->in_front);
+	cache_number(f, fd);
+	mtx_unlock(&front->lock);
+}
+
+int file_open_ctx(struct front *front, int flags)
+{
+	struct file *f = alloc_file();
+	int rc, fd;
+
+	if (!f)
+		return refuse(ENOMEM, "no memory for the file");
+	reap_once(front);
+	rc = iommufd_ctx_create(front->machine, &f->ctx);
+	if (rc)
+		goto err_file;
+	rc = make_placeholder(f, "iommu", flags, &fd);
+	if (rc)
+		goto err_ctx;
+	f->kind = FILE_CTX;
+	f->fdev = NULL;
+	publish(front, f, fd);
+	return fd;
+err_ctx:
+	iommufd_ctx_put(f->ctx);
+err_file:
+	free_file(f);
+	return rc;
+}
+
+int file_open_device(struct front *front, unsigned index, int flags)
+{
+	struct file *f;
+	char name[24];
+	int rc, fd;
+
+	if (index >= front->n_devs)
+		return refuse(ENOENT, "there is no device vfio%u", index);
+	f = alloc_file();
+	if (!f)
+		return refuse(ENOMEM, "no memory for the file");
+	reap_once(front);
+	rc = vfio_file_open(front->devs[index].pci, &f->vfio);
+	if (rc)
+		goto err_file;
+	snprintf(name, sizeof(name), "vfio%u", index);
+	rc = make_placeholder(f, name, flags, &fd);
+	if (rc)
+		goto err_vfio;
+	f->kind = FILE_DEVICE;
+	f->fdev = &front->devs[index];
+	publish(front, f, fd);
+	return fd;
+err_vfio:
+	vfio_file_release(f->vfio);
+err_file:
+	free_file(f);
+	return rc;
+}
+
+const char *file_path(const struct file *f, char *buf, size_t len)
+{
+	if (f->kind == FILE_CTX)
+		snprintf(buf, len, "/dev/iommu");
+	else
+		snprintf(buf, len, "/dev/vfio/devices/vfio%u", f->fdev->minor);
+	return buf;
+}
+
+bool file_fix_stat(struct front *front, struct stat *st)
+{
+	bool found = false;
+
+	if (!S_ISREG(st->st_mode))
+		return false;
+	mtx_lock(&front->lock);
+	list_for_each(pos, &front->files)
+	{
+		struct file *f = list_entry(pos, struct file, in_front);
+
+		if (f->dev != st->st_dev || f->ino != st->st_ino)
+			continue;
+		st->st_mode = S_IFCHR | 0600;
+		st->st_rdev = f->kind == FILE_CTX ? makedev(10, FRONT_IOMMU_MINOR)
+						  : makedev(front->major, f->fdev->minor);
+		st->st_size = 0;
+		st->st_blocks = 0;
+		found = true;
+		break;
+	}
+	mtx_unlock(&front->lock);
+	return found;
+}
