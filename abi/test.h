@@ -2,7 +2,7 @@
 /*
  * The test command of iommufd: how a test program makes mock devices, pins, dirties and faults.
  *
- * This interface is not part of Linux's published headers; names and numbers follow docs/abi/.
+ * This interface is not part of the headers that Linux publishes.
  * It is answered only when a machine was made with it (`--test-abi`).
  */
 #ifndef ABI_TEST_H
