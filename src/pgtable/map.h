@@ -164,10 +164,12 @@ static ALWAYS_INLINE int pt_map_pass(const struct pt_fmt *f, struct pt *t, struc
 				     uint64_t va, uint64_t pa, uint64_t len, unsigned prot,
 				     struct pt_gather *g, bool commit)
 {
+	uint64_t sizes = prot & PT_SMALL ? 1ull << fmt_granule(f, t) : t->pgsizes;
+
 	while (len) {
-		unsigned s = pt_best_size(t->pgsizes, va, pa, len);
+		unsigned s = pt_best_size(sizes, va, pa, len);
 		struct pt_run r = { .size_lg2 = s, .level = fmt_level_of(f, t, s) };
-		uint64_t left = pt_run_length(t->pgsizes, s, va, pa, len);
+		uint64_t left = pt_run_length(sizes, s, va, pa, len);
 
 		len -= left << s;
 		if (f->contiguous)

@@ -167,8 +167,6 @@ static int choose_sizes(struct pt *t, const struct pt_config *c)
 	t->pgsizes &= t->oa_last;
 	if (c->pgsizes)
 		t->pgsizes &= c->pgsizes;
-	if (t->features & PT_SMALL_ONLY)
-		t->pgsizes &= 1ull << gran;
 	if (!(t->pgsizes & 1ull << gran))
 		return refuse(EINVAL, "page sizes 0x%llx do not contain the granule, 2^%u bytes",
 			      (ull)c->pgsizes, gran);

@@ -31,14 +31,14 @@
 #define PT_WRITE    (1u << 1)
 #define PT_MMIO     (1u << 2) /* the output is a device's registers, not memory */
 #define PT_SNOOP    (1u << 3) /* snooped whatever the device asks for, where the format has a bit */
-#define PT_PROT_ALL (PT_READ | PT_WRITE | PT_MMIO | PT_SNOOP)
+#define PT_SMALL    (1u << 4) /* of one pt_map(): no page above the granule */
+#define PT_PROT_ALL (PT_READ | PT_WRITE | PT_MMIO | PT_SNOOP | PT_SMALL)
 
 /* Features of a table, fixed at pt_init() but for PT_FORCE_SNOOP (change it before the first map).
  */
 #define PT_FORCE_SNOOP (1u << 0) /* every leaf as if mapped with PT_SNOOP */
 #define PT_FORCE_WRITABLE \
-	(1u << 1)               /* refuse leaves without PT_WRITE (nested parents on some parts) */
-#define PT_SMALL_ONLY (1u << 2) /* one page size: the granule */
+	(1u << 1) /* refuse leaves without PT_WRITE (nested parents on some parts) */
 
 /*
  * Table memory, given by the caller. A table has a pointer and an output address; the address is

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs of the command. Each gets its own name as argv[0] and returns an exit status. */
+#ifndef TOOLS_CMD_H
+#define TOOLS_CMD_H
+
+int cmd_pgtable(int argc, char **argv);
+
+#endif
