@@ -131,8 +131,9 @@ void uiommufd_device_kick(struct uiommufd_device *dev);
  * DMA. @pasid: UIOMMUFD_NO_PASID for requests without one. Addresses are IOVAs of any alignment;
  * a transfer may cross any number of pages and is done in order, at most 64 KiB between checks.
  *
- * Return: 0; -EFAULT translation fault (recorded, with the reason; *@fault_iova says where, and
- * bytes before it were moved); -EPERM bus mastering is off; -ECANCELED the device is stopping.
+ * Return: 0; -EFAULT translation fault (recorded with the reason; the bytes before it were moved);
+ * -EPERM bus mastering is off; -ECANCELED the device is stopping; -ENOMEM no memory for the first
+ * DMA of a thread.
  */
 #define UIOMMUFD_NO_PASID 0u
 

@@ -19,9 +19,10 @@ struct iommu_translation {
 struct iommu_group {
 	int id;
 	struct iommu *iommu;
-	struct list devices; /* iommu_device.in_group; fixed once the machine runs */
-	struct mtx lock;     /* LOCK_IOMMU_GROUP: guards what follows */
-	const void *owner;   /* NULL: the host */
+	struct list in_machine; /* machine.groups; guarded by its lock */
+	struct list devices;    /* iommu_device.in_group; fixed once the machine runs */
+	struct mtx lock;        /* LOCK_IOMMU_GROUP: guards what follows */
+	const void *owner;      /* NULL: the host */
 	unsigned owner_count;
 	struct iommu_domain *domain; /* attached, or NULL */
 };
@@ -30,18 +31,24 @@ struct iommu_device {
 	struct list in_group;
 	struct iommu_group *group;
 	struct iommu *iommu;
-	char name[32];	  /* "0000:01:00.0" */
+	char name[32];    /* "0000:01:00.0" */
 	uint32_t segment; /* PCI address */
-	uint16_t rid;	  /* bus << 8 | devfn */
+	uint16_t rid;     /* bus << 8 | devfn */
 	bool irq_isolated, coherent;
 	const struct iommu_resv *resv; /* beyond the kind's */
 	size_t n_resv;
 	struct iommu_translation rid_xlat;
-	_Atomic bool dma_stopped; /* reset, close: requests end with -ECANCELED */
+	_Atomic bool dma_stopped;     /* reset, close: requests end with -ECANCELED */
+	const _Atomic bool *dma_gate; /* false there: requests end with -EPERM (bus mastering) */
 };
 
 int iommu_group_create(struct iommu *iommu, int id, struct iommu_group **out);
-void iommu_group_destroy(struct iommu_group *g);
+void iommu_group_destroy(struct iommu_group *g); /* no device is left in it; NULL is fine */
+
+/*
+ * Joins @d to @g, while nobody owns @g. Bus mastering counts as on until dma_gate is set to
+ * something else. finish: no DMA of it runs, the group is with the host or has other devices.
+ */
 void iommu_device_init(struct iommu_device *d, struct iommu_group *g, const char *name,
 		       uint32_t segment, uint16_t rid);
 void iommu_device_finish(struct iommu_device *d);
@@ -53,17 +60,37 @@ void iommu_device_finish(struct iommu_device *d);
 int iommu_group_claim(struct iommu_group *g, const void *owner);
 void iommu_group_release(struct iommu_group *g, const void *owner); /* the last one: to the host */
 
-/* Attaches all devices of the group (or moves them, without a gap). -EINVAL other IOMMU kind. */
+/*
+ * Attaches all devices of the group, or moves them, without a gap: each access uses the old or
+ * the new domain, and none the old one when it returns. -EINVAL other IOMMU kind, or the group is
+ * the host's; -ENOMEM. On failure the old translation stays.
+ */
 int iommu_group_attach(struct iommu_group *g, struct iommu_domain *dom);
-/* Back to blocked; no access through the old domain runs any more when it returns. */
+/*
+ * Back to blocked; no access through the old domain runs any more when it returns, and nobody
+ * describes its addresses. Nothing attached: nothing happens.
+ */
 void iommu_group_detach(struct iommu_group *g);
+
+/*
+ * No DMA of @d runs when it returns, and later requests end with -ECANCELED (stop) or are done
+ * again (go on). Not from inside a section.
+ */
+void iommu_device_stop_dma(struct iommu_device *d);
+void iommu_device_allow_dma(struct iommu_device *d);
 
 /* Enumerates reserved regions of the device: the kind's, then its own. False at the end. */
 bool iommu_device_resv(const struct iommu_device *d, size_t i, struct iommu_resv *out);
 
 /*
- * DMA through the device's translation. @dir as IOMMU_READ / IOMMU_WRITE seen from the device.
- * Faults are recorded (fault.h). Semantics of the return values: <uiommufd/device.h>.
+ * DMA through the device's translation. Faults are recorded (fault.h).
+ *
+ * No lock ranked at or above LOCK_IOMMU_GROUP may be held. Where a transfer stops is in *@stop
+ * (may be NULL), set on every failure.
+ *
+ * Return: 0; -EFAULT translation fault; -EPERM bus mastering is off; -ECANCELED the device is
+ *         being stopped; -ENOMEM no memory for this thread's first DMA; store and load -EINVAL
+ *         size not 1, 2, 4, 8, or @iova not a multiple of it.
  */
 struct iommu_dma_stop {
 	uint64_t iova; /* that could not be translated */

@@ -21,11 +21,11 @@
 #define IOMMU_MMIO  4u
 
 enum iommu_resv_type { /* numbers as in the ABI's reference: Linux's order */
-	IOMMU_RESV_DIRECT,
-	IOMMU_RESV_DIRECT_RELAXABLE,
-	IOMMU_RESV_RESERVED,
-	IOMMU_RESV_MSI,
-	IOMMU_RESV_SW_MSI,
+		       IOMMU_RESV_DIRECT,
+		       IOMMU_RESV_DIRECT_RELAXABLE,
+		       IOMMU_RESV_RESERVED,
+		       IOMMU_RESV_MSI,
+		       IOMMU_RESV_SW_MSI,
 };
 
 struct iommu_resv {
@@ -35,6 +35,7 @@ struct iommu_resv {
 
 struct iommu_device;
 struct iommu_domain;
+struct iommu_fault_log;
 
 /* What GET_HW_INFO hands out. */
 struct iommu_hw_info_data {
@@ -50,7 +51,10 @@ struct iommu_kind {
 	bool cache_coherent, enforce_coherency, irq_isolated, dirty, ats;
 	unsigned max_pasids; /* 0: none */
 	void (*hw_info)(const struct iommu_device *dev, struct iommu_hw_info_data *out);
-	/* Builds the page table of a paging domain: format, levels, features for ABI @flags. */
+	/*
+	 * Builds the page table of a paging domain: format, levels, features for ABI @flags.
+	 * -EOPNOTSUPP flags that the kind does not have; -ENOMEM.
+	 */
 	int (*domain_init)(struct iommu_domain *dom, uint32_t flags);
 };
 
@@ -60,40 +64,83 @@ const struct iommu_kind *iommu_kind_find(const char *name);
 struct iommu {
 	const struct iommu_kind *kind;
 	struct physmap *pm;
-	unsigned index; /* dmar0, dmar1, ... */
+	struct iommu_fault_log *faults; /* where its faults go; NULL: nowhere */
+	unsigned index;                 /* dmar0, dmar1, ... */
 };
 
 /* How whoever owns a domain explains an address in it (for fault reports). */
 struct iommu_domain_ops {
-	/* Writes the nearest mapping and what was last at @iova, in words; may take its locks. */
+	/*
+	 * Writes the mapping nearest to @iova, in words, without a full stop; "" when there is
+	 * none. Called outside DMA sections with only the group's lock held, so that neither domain
+	 * nor owner goes away meanwhile; it may take locks ranked after LOCK_IOMMU_GROUP. What was
+	 * last unmapped there is added by the caller (domain_history()).
+	 */
 	void (*describe)(void *owner, uint64_t iova, char *buf, size_t len);
+};
+
+#define DOMAIN_HISTORY 64u
+
+/*
+ * The last ranges unmapped, for fault reports. An entry is two words whose low bits, which
+ * addresses leave free, hold the low bits of its number: a reader knows a torn entry by them.
+ * No lock and no locked instruction: of two unmaps at the same moment one may be lost.
+ */
+struct domain_history {
+	_Atomic uint64_t count;
+	struct {
+		_Atomic uint64_t start, last;
+	} range[DOMAIN_HISTORY];
 };
 
 struct iommu_domain {
 	struct iommu *iommu;
-	uint32_t tag;	      /* fence tag and IOTLB tag; unique in the process */
-	uint32_t flags;	      /* ABI flags it was made with */
-	_Atomic uint32_t gen; /* IOTLB generation: entries of an older one are dead */
+	uint32_t tag;         /* fence tag and IOTLB tag; unique in the process */
+	uint32_t flags;       /* ABI flags it was made with */
+	_Atomic uint64_t gen; /* IOTLB generation: entries of an older one are dead */
 	bool enforces_coherency;
 	struct pt pt;
 	uint64_t aperture_start, aperture_last, pgsizes;
+	uint64_t irq_start,
+		irq_last; /* the kind's MSI window: never translated; start > last: none */
 	const struct iommu_domain_ops *ops;
 	void *owner;
-	_Atomic uint32_t attached; /* attachments */
+	_Atomic uint32_t attached; /* groups */
+	struct domain_history history;
 };
 
+/*
+ * An empty domain for devices behind @iommu; ops and owner may be set by the caller before the
+ * first attach. -EOPNOTSUPP @flags (ABI: IOMMU_HWPT_ALLOC_*) that the kind does not have; -ENOMEM.
+ */
 int iommu_domain_create(struct iommu *iommu, uint32_t flags, struct iommu_domain **out);
-/* No attachment is left; nothing need be unmapped. */
+/* No attachment is left; nothing need be unmapped. NULL is fine. */
 void iommu_domain_destroy(struct iommu_domain *dom);
 
-/* All or nothing; errors of pt_map(). The caller holds the range (iopt). */
+/*
+ * All or nothing; errors of pt_map(). The caller holds the range (iopt). @small_pages: no page
+ * above the granule. @g may gather tables (a large page replaced an empty one), so sync it too.
+ */
 int iommu_domain_map(struct iommu_domain *dom, uint64_t iova, uint64_t pa, uint64_t len,
 		     unsigned prot, bool small_pages, struct pt_gather *g);
-/* Clears entries; nothing may be unpinned before iommu_domain_sync(). Exactly @len bytes. */
+/*
+ * Clears entries; nothing may be unpinned before iommu_domain_sync(). Exactly @len bytes: the range
+ * is a union of ranges mapped, whole.
+ */
 void iommu_domain_unmap(struct iommu_domain *dom, uint64_t iova, uint64_t len, struct pt_gather *g);
-/* Generation on, wait for running sections, free the tables gathered. */
+/*
+ * Generation on, wait for running sections, free the tables gathered. When it returns no DMA uses
+ * what was unmapped before. Any locks may be held; not from inside a section.
+ */
 void iommu_domain_sync(struct iommu_domain *dom, struct pt_gather *g);
-/* 0, or -ENOENT. *@len: bytes from there to the end of the entry. */
+/*
+ * 0, or -ENOENT. *@len: bytes from there to the end of the entry. The caller holds the range, or
+ * knows otherwise that no table there is freed meanwhile.
+ */
 int iommu_domain_iova_to_pa(struct iommu_domain *dom, uint64_t iova, uint64_t *pa, uint64_t *len);
+
+/* What was unmapped last at @iova: the range, and how many unmaps came after it. False: unknown. */
+bool domain_history(const struct iommu_domain *dom, uint64_t iova, uint64_t *start, uint64_t *last,
+		    uint64_t *ago);
 
 #endif

@@ -12,16 +12,16 @@
 #include "mem/physmap.h"
 
 struct machine {
-	struct physmap *pm;   /* immutable after machine_create() */
-	struct mm *self;      /* the calling process's memory */
+	struct physmap *pm; /* immutable after machine_create() */
+	struct mm *self;    /* the calling process's memory */
 	struct iommu iommu;
 	bool unsafe_interrupts; /* allow_unsafe_interrupts */
 	struct iommu_fault_log faults;
 
-	struct mtx lock;      /* LOCK_MACHINE: the lists */
+	struct mtx lock;       /* LOCK_MACHINE: the lists */
 	struct list functions; /* uiommufd_device.in_machine, in order of index */
-	struct list groups;    /* iommu_group by a private link (machine.c) */
-	unsigned n_functions;
+	struct list groups;    /* iommu_group.in_machine */
+	unsigned n_functions;  /* made so far: the next one's index */
 };
 
 struct machine_opts {
@@ -29,9 +29,12 @@ struct machine_opts {
 	struct physmap_opts phys;
 };
 
+/* -EINVAL no kind; -ENOMEM, or what the memory layer says. Also sets up what the process has once.
+ */
 int machine_create(const struct machine_opts *opts, struct machine **out);
-void machine_destroy(struct machine *m); /* functions are destroyed; no context is left */
-/* The group @id, made when absent; @id < 0: a new one with the lowest free number. */
+/* Functions are destroyed by it; no context or file is left. NULL is fine. */
+void machine_destroy(struct machine *m);
+/* The group @id, made when absent; @id < 0: a new one with the lowest free number. -ENOMEM. */
 int machine_group(struct machine *m, int id, struct iommu_group **out);
 
 #endif
