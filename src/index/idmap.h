@@ -30,8 +30,8 @@ struct idmap {
 	/* guarded by the owner */
 	uint32_t nchunks;
 	uint32_t count;               /* ids taken */
-	uint64_t *full[IDMAP_LEVELS]; /* bit: all below are taken; level 0: the id is taken */
-	uint64_t *some[IDMAP_LEVELS]; /* bit: one below is taken; level 0 is full[0] */
+	uint64_t *full[IDMAP_LEVELS]; /* bit: all below it are taken; level 0: the id is */
+	uint64_t *some[IDMAP_LEVELS]; /* bit: one below it is taken; level 0 is full[0] */
 	uint64_t *words;              /* the memory of all levels */
 };
 

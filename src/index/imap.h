@@ -64,7 +64,8 @@ int imap_reserve(struct imap *map);
  * @last:  last address, >= @start; [start, last] meets no interval of the map
  * @value: what the map gives back
  *
- * Return: 0; -ENOMEM, map unchanged; -EEXIST an overlap (a bug of the caller), map unchanged
+ * Return: 0; -ENOMEM, map unchanged; -EEXIST an overlap or -EINVAL @last < @start (both are bugs of
+ *         the caller), map unchanged
  */
 int imap_insert(struct imap *map, uint64_t start, uint64_t last, void *value);
 
