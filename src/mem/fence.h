@@ -24,7 +24,7 @@
 
 struct fence_slot {
 	_Atomic uint64_t word; /* 0, or count << 32 | tag */
-	uint32_t count;	       /* owner only */
+	uint32_t count;        /* owner only */
 	_Atomic uint32_t used; /* claimed by a live thread */
 	struct fence_slot *_Atomic next;
 	void *cache; /* owner thread's: the IOTLB (iommu layer), freed with the slot */
@@ -51,6 +51,9 @@ static inline struct fence_slot *fence_slot(void)
 static inline void fence_enter(struct fence_slot *s, uint32_t tag)
 {
 	atomic_exchange_explicit(&s->word, (uint64_t)++s->count << 32 | tag, memory_order_seq_cst);
+#if !defined(__x86_64__) /* where a locked instruction is the full barrier */
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
 }
 
 static inline void fence_exit(struct fence_slot *s)

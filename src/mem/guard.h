@@ -26,6 +26,12 @@ int guard_fill(void *dst, uint64_t pattern, size_t n);
 /* Checks that each of @npages pages from @va can be read, or written (without changing it). */
 int guard_touch(const void *va, size_t npages, bool write);
 
+/* How many of the pages, from the first on, can be read or written; @npages when all can. */
+size_t guard_touch_count(const void *va, size_t npages, bool write);
+
+/* Where a fault at @pc continues; 0: not an instruction of ours (for the signal handler). */
+uintptr_t guard_fixup(uintptr_t pc);
+
 /* One aligned single-copy-atomic access of 1, 2, 4 or 8 bytes; release store, acquire load. */
 int guard_store(void *dst, uint64_t val, unsigned size);
 int guard_load(const void *src, uint64_t *val, unsigned size);

@@ -26,8 +26,8 @@
 #include "base/lock.h"
 
 #define PHYS_IDENTITY_END (1ull << 47)
-#define PHYS_HOLE_START	  0xfee00000ull /* never an output address: interrupt window of x86 */
-#define PHYS_HOLE_LAST	  0xfeefffffull
+#define PHYS_HOLE_START   0xfee00000ull /* never an output address: interrupt window of x86 */
+#define PHYS_HOLE_LAST    0xfeefffffull
 
 struct physmap_opts {
 	uint64_t alias_base, file_base, table_base, bar_base; /* 0: the default windows */
@@ -35,7 +35,7 @@ struct physmap_opts {
 
 /* A run of consecutive output pages. */
 struct phys_run {
-	uint64_t pa;	 /* bytes, page aligned */
+	uint64_t pa;     /* bytes, page aligned */
 	uint64_t npages; /* > 0 */
 };
 
