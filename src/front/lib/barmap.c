@@ -224,6 +224,15 @@ static bool on_fault(siginfo_t *info, ucontext_t *uc)
 	return !rc;
 }
 
+/* The parent's mappings are here too, but trapped ones lead to a machine that is not. */
+void barmap_forked(void)
+{
+	mtx_init(&lock, LOCK_NONE);
+	maps = NULL;
+	n_maps = cap_maps = 0;
+	atomic_store(&any, 0);
+}
+
 int barmap_init(void)
 {
 	static _Atomic uint32_t done;

@@ -178,6 +178,11 @@ void explain_refusal(const char *what, int fd, int err);
 void explain_fault(void *arg, const struct iommu_fault *f);
 const char *edge_cmd_name(enum file_kind kind, unsigned long cmd);
 
+/* In a forked child: locks and numbers of the parent's threads mean nothing here. */
+void edge_forked(void);
+void files_forked(void);
+void barmap_forked(void);
+
 /* -1/errno convention of libc. */
 long edge_ret(long r);
 

@@ -465,3 +465,9 @@ bool file_fix_stat(struct front *front, struct stat *st)
 	mtx_unlock(&front->lock);
 	return found;
 }
+
+void files_forked(void)
+{
+	mtx_init(&pool_lock, LOCK_POOL);
+	list_init(&free_files); /* the list may have been in motion: let its files be */
+}

@@ -200,8 +200,8 @@ static long wrong_process(const struct file *f, int fd)
 		      fd, f->front->pid);
 }
 
-/* Set by the fork handler; a compare instead of a system call on every ioctl. */
-_Atomic int edge_pid;
+/* Zeroed by the fork handler; a compare instead of a system call on every ioctl. */
+static _Atomic int edge_pid;
 
 static int this_pid(void)
 {
@@ -319,6 +319,13 @@ int edge_mmap(struct file *f, int fd, void *addr, size_t len, int prot, int flag
 	if (rc)
 		explain_refusal("mmap", fd, rc);
 	return rc;
+}
+
+void edge_forked(void)
+{
+	atomic_store_explicit(&edge_pid, 0, memory_order_relaxed);
+	files_forked();
+	barmap_forked();
 }
 
 long edge_ret(long r)

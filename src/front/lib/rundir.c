@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/* The run folder: making and removing it. */
+#include "front/lib/rundir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/pool.h"
+#include "base/sys.h"
+#include "base/why.h"
+
+#define PREFIX "uiommufd-"
+
+static _Atomic int owner;
+
+static int write_file(const char *root, const char *name, const char *text, size_t n)
+{
+	char path[300];
+	int fd;
+	long r;
+
+	if (fault_point())
+		return refuse(ENOSPC, "the run folder cannot be written");
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	fd = sys_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return refuse(-fd, "%s cannot be made", path);
+	r = sys_write(fd, text, n);
+	sys_close(fd);
+	if (r != (long)n)
+		return refuse(r < 0 ? (int)-r : ENOSPC, "%s cannot be written", path);
+	return 0;
+}
+
+static int write_picture(struct config *c)
+{
+	struct device_choice *d = mem_alloc(sizeof(*d) * c->n_devices);
+	struct sysfs_function *fn = mem_zalloc(sizeof(*fn) * c->n_devices);
+	bool taken[CONFIG_DEVICES_MAX] = { 0 };
+	int rc = d && fn ? 0 : refuse(ENOMEM, "no memory for the sysfs picture");
+
+	for (unsigned i = 0; !rc && i < c->n_devices; i++) {
+		rc = config_device(c, i, &d[i]);
+		if (!rc && d[i].spec.group >= 0 && d[i].spec.group < CONFIG_DEVICES_MAX)
+			taken[d[i].spec.group] = true;
+	}
+	/* Groups as the machine numbers them: the lowest that is free, in the order of devices. */
+	for (unsigned i = 0; !rc && i < c->n_devices; i++) {
+		int g = d[i].spec.group;
+
+		for (int k = 0; g < 0 && k < CONFIG_DEVICES_MAX; k++)
+			if (!taken[k]) {
+				taken[k] = true;
+				g = k;
+			}
+		memcpy(fn[i].name, d[i].spec.name, sizeof(fn[i].name));
+		fn[i].group = g;
+		fn[i].index = i;
+		fn[i].major = FRONT_MAJOR;
+		fn[i].minor = i;
+		fn[i].desc = &d[i].desc;
+		fn[i].kind = iommu_kind_find(c->iommu);
+	}
+	if (!rc)
+		rc = sysfs_write(c->root, fn, c->n_devices);
+	mem_free(d);
+	mem_free(fn);
+	return rc;
+}
+
+int rundir_create(struct config *c)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	char text[8192];
+	int rc, n;
+
+	if (!base || base[0] != '/' || access(base, W_OK) || strlen(base) > 100)
+		base = "/tmp";
+	snprintf(c->root, sizeof(c->root), "%s/" PREFIX "XXXXXX", base);
+	if (fault_point() || !mkdtemp(c->root)) {
+		c->root[0] = 0;
+		return refuse(EACCES, "no run folder can be made in %s", base);
+	}
+	atomic_store(&owner, (int)getpid());
+	rc = write_picture(c);
+	n = config_print(c, text, sizeof(text));
+	if (!rc && (size_t)n >= sizeof(text))
+		rc = refuse(EINVAL, "the config is longer than %zu bytes", sizeof(text));
+	if (!rc)
+		rc = write_file(c->root, "lock", "", 0);
+	if (!rc)
+		rc = write_file(c->root, "config", text, (size_t)n);
+	if (rc) {
+		rundir_remove(c->root);
+		c->root[0] = 0;
+	}
+	return rc;
+}
+
+int rundir_owner(void)
+{
+	return atomic_load(&owner);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)ftw;
+	return type == FTW_DP ? rmdir(path) : unlink(path);
+}
+
+void rundir_remove(const char *root)
+{
+	const char *last = strrchr(root, '/');
+
+	if (last && !strncmp(last + 1, PREFIX, sizeof(PREFIX) - 1))
+		nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}

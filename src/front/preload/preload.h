@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The preload: libc calls of an unmodified program, answered by the engine where they concern
+ * /dev/iommu, VFIO devices and their sysfs, and handed to libc otherwise.
+ *
+ * Rules for every hook: a call that is not ours takes no lock, allocates nothing and is as
+ * async-signal-safe as libc's; errno is left alone on success; results are libc's (-1 and errno).
+ */
+#ifndef FRONT_PRELOAD_H
+#define FRONT_PRELOAD_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "base/compiler.h"
+#include "front/lib/edge.h"
+
+/* The next definition of a libc function; resolved once. Ends the process's call with ENOSYS. */
+void *next_symbol(const char *name);
+#define NEXT(fn)                                                                                   \
+	({                                                                                         \
+		static __typeof__(&fn) next_;                                                      \
+		__typeof__(&fn) p_ = __atomic_load_n(&next_, __ATOMIC_RELAXED);                    \
+		if (unlikely(!p_)) {                                                               \
+			p_ = (__typeof__(&fn))next_symbol(#fn);                                    \
+			__atomic_store_n(&next_, p_, __ATOMIC_RELAXED);                            \
+		}                                                                                  \
+		p_;                                                                                \
+	})
+
+/* The machine of this process, built at first need. NULL: cannot be (reason in why_last()). */
+struct front *preload_front(void);
+/* The same when it exists already. */
+struct front *preload_front_now(void);
+/* The run folder with the sysfs picture, made at first need; NULL when it cannot be. */
+const char *preload_root(void);
+/* The same when it exists already. */
+const char *preload_root_now(void);
+
+enum path_kind {
+	PATH_HOST,   /* not ours: use the path as it came */
+	PATH_SHADOW, /* in our picture: use the new path */
+	PATH_IOMMU,  /* the node /dev/iommu (new path: its placeholder) */
+	PATH_DEVICE, /* a node /dev/vfio/devices/vfioN (new path: its placeholder) */
+};
+
+struct path {
+	enum path_kind kind;
+	unsigned index;	  /* PATH_DEVICE */
+	const char *name; /* to hand to libc, with @dirfd */
+	int dirfd;
+	char buf[PATH_MAX];
+};
+
+/* Where @path (relative to @dirfd) really is. Cheap for paths outside /sys, /dev and friends. */
+void path_resolve(int dirfd, const char *path, struct path *out);
+/* Takes the run folder off the front of a string that a call gave back; its new length. */
+size_t path_strip(char *s);
+size_t path_strip_n(char *s, size_t len); /* not NUL-terminated */
+/* The number N of /proc/self/fd/N and its kin, or -1. */
+int path_proc_fd(int dirfd, const char *path);
+/* Makes a stat of a placeholder node a character device's. */
+void path_fix_stat(const struct path *p, struct stat *st);
+/* The directory behind @dirfd is that of our device nodes (or /dev itself in our picture). */
+bool path_is_node_dir(int dirfd);
+
+#endif
