@@ -3,7 +3,9 @@
 #ifndef TOOLS_CMD_H
 #define TOOLS_CMD_H
 
-int cmd_run(int argc, char **argv);
+#include "front/run/run.h"
+
+
 int cmd_list(int argc, char **argv);
 int cmd_pgtable(int argc, char **argv);
 

@@ -5,7 +5,7 @@
  * The run folder is made before the program starts, so a mistake in the options is found here
  * and told in words. Signals sent to us go on to the program; its end is our end.
  */
-#include "tools/cmd.h"
+#include "front/run/run.h"
 
 #include <elf.h>
 #include <errno.h>
