@@ -190,6 +190,7 @@ static int judge_random(struct run *run, struct rig *r, unsigned int levels, uns
 			const struct rig_mem *oas, unsigned int noas)
 {
 	uint64_t base = RIG_TABLES + (rng_below(&run->rng, 0x10000) << 12);
+	uint64_t high = rng_below(&run->rng, 2) ? 9ULL << 44 : 0;
 	struct tally t = { 0 };
 	struct image img = { .words = NULL };
 	struct layout l;
@@ -202,8 +203,12 @@ static int judge_random(struct run *run, struct rig *r, unsigned int levels, uns
 	layout_init(&l, levels);
 	layout_random(&l, &run->rng, script, MAPS_PER_TABLE, oas, noas);
 	rc = fclose(script) ? -EIO : 0;
+	/* Half of them are made for where a live machine keeps its tables, and moved. */
 	if (!rc)
-		rc = image_from_tool(&img, run->opt.tool, levels, base, run->script, run->out);
+		rc = image_from_tool(&img, run->opt.tool, levels, base + high, run->script,
+				     run->out);
+	if (!rc && high)
+		rc = image_rebase(&img, base);
 	if (!rc)
 		rc = put_image(r, &img);
 	if (!rc)
