@@ -68,7 +68,12 @@ int config_set(struct config *c, const char *key, const char *val)
 		c->explain = strcmp(val, "0") != 0;
 		return 0;
 	}
-	return refuse(EINVAL, "'%s' is not a setting (there are iommu, device, privilege, explain, root)",
+	if (!strcmp(key, "picture")) {
+		c->picture = strcmp(val, "0") != 0;
+		return 0;
+	}
+	return refuse(EINVAL,
+		      "'%s' is not a setting (there are iommu, device, privilege, explain, picture, root)",
 		      key);
 }
 
@@ -104,8 +109,8 @@ int config_parse(struct config *c, const char *text)
 
 int config_print(const struct config *c, char *buf, size_t len)
 {
-	int n = snprintf(buf, len, "iommu=%s\nprivilege=%s\nexplain=%d\nroot=%s\n", c->iommu,
-			 c->user_privilege ? "user" : "root", c->explain, c->root);
+	int n = snprintf(buf, len, "iommu=%s\nprivilege=%s\nexplain=%d\npicture=%d\nroot=%s\n",
+			 c->iommu, c->user_privilege ? "user" : "root", c->explain, c->picture, c->root);
 
 	for (unsigned i = 0; i < c->n_devices; i++) {
 		size_t at = (size_t)n < len ? (size_t)n : len;

@@ -37,13 +37,13 @@ struct config {
 	char iommu[64]; /* "vtd", with its options after a comma */
 	char *device[CONFIG_DEVICES_MAX];
 	unsigned n_devices;
-	bool user_privilege, explain, host_pci;
+	bool user_privilege, explain, picture;
 	char root[200]; /* run folder, "" when there is none */
 };
 
 void config_init(struct config *c);
 void config_finish(struct config *c);
-/* One "key=value" or "key": iommu, device, privilege, explain, host-pci, root. -EINVAL + reason. */
+/* One "key=value" or "key": iommu, device, privilege, explain, picture, root. -EINVAL + reason. */
 int config_set(struct config *c, const char *key, const char *val);
 /* "iommu=vtd;device=ioat" or lines of the same. */
 int config_parse(struct config *c, const char *text);
@@ -86,6 +86,7 @@ struct file {
 	};
 	struct front_dev *fdev; /* device files */
 	bool bound;		/* device files: this one holds the address lock */
+	_Atomic bool mapped_since_picture;
 };
 
 struct front {
@@ -176,6 +177,10 @@ int mmio_emulate(void *ucontext, struct vfio_pci *dev, uintptr_t base, size_t le
 void explain_set(bool on);
 void explain_refusal(const char *what, int fd, int err);
 void explain_fault(void *arg, const struct iommu_fault *f);
+/* Picture (picture.c): draws a context's IO address spaces before the first unmap after a map. */
+void picture_before(struct file *f, unsigned long cmd);
+void picture_note(struct file *f, unsigned long cmd, long result);
+
 const char *edge_cmd_name(enum file_kind kind, unsigned long cmd);
 
 /* In a forked child: locks and numbers of the parent's threads mean nothing here. */

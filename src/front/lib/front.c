@@ -226,6 +226,18 @@ static COLD void report(struct file *f, int fd, unsigned long cmd, long r)
 	explain_refusal(what, fd, (int)r);
 }
 
+static inline long ctx_ioctl(struct file *f, unsigned long cmd, uintptr_t arg)
+{
+	long r;
+
+	if (likely(!f->front->config.picture))
+		return iommufd_ctx_ioctl(f->ctx, cmd, arg);
+	picture_before(f, cmd);
+	r = iommufd_ctx_ioctl(f->ctx, cmd, arg);
+	picture_note(f, cmd, r);
+	return r;
+}
+
 long edge_ioctl(struct file *f, int fd, unsigned long cmd, uintptr_t arg)
 {
 	long r;
@@ -234,7 +246,7 @@ long edge_ioctl(struct file *f, int fd, unsigned long cmd, uintptr_t arg)
 	if (unlikely(f->front->pid != this_pid()))
 		r = wrong_process(f, fd);
 	else if (f->kind == FILE_CTX)
-		r = iommufd_ctx_ioctl(f->ctx, cmd, arg);
+		r = ctx_ioctl(f, cmd, arg);
 	else if (cmd == VFIO_DEVICE_BIND_IOMMUFD)
 		r = bind_device(f, cmd, arg);
 	else

@@ -41,6 +41,8 @@ static void usage(FILE *to)
 		"                         the capabilities and RLIMIT_MEMLOCK that it really has\n"
 		"  --explain              tell on standard error why each refused call was refused, and\n"
 		"                         why each DMA fault happened\n"
+		"  --picture              draw each IO address space on standard error when it is at its\n"
+		"                         fullest (before the first unmap that follows a map)\n"
 		"  --help                 this\n\n"
 		"`uiommufd list` shows the models and kinds. Examples:\n"
 		"  uiommufd run -- ls -l /sys/bus/pci/devices /dev/vfio/devices\n"
@@ -73,8 +75,8 @@ static int parse(int argc, char **argv, struct config *c)
 			refuse(EINVAL, "'%s' is not an option (try: uiommufd run --help)", opt);
 			return -1;
 		}
-		if (!strcmp(opt, "--explain")) {
-			if (config_set(c, "explain", "1"))
+		if (!strcmp(opt, "--explain") || !strcmp(opt, "--picture")) {
+			if (config_set(c, opt + 2, "1"))
 				return -1;
 			continue;
 		}

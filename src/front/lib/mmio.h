@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Parts of the MMIO emulation: the saved registers of a signal, as an instruction names them. */
+#ifndef FRONT_MMIO_H
+#define FRONT_MMIO_H
+
+#include <Zydis/Zydis.h>
+#include <ucontext.h>
+
+#include "base/compiler.h"
+
+/* A general register of any width; 0 for one that the context does not hold. */
+uint64_t mmio_get_reg(const ucontext_t *uc, ZydisRegister reg);
+/* Writes as the processor does: 32 bits clear the upper half, 8 and 16 leave the rest. */
+void mmio_set_reg(ucontext_t *uc, ZydisRegister reg, uint64_t val);
+/* A vector register's low @n bytes (4 to 32). False: the context does not hold it. */
+bool mmio_get_vec(const ucontext_t *uc, ZydisRegister reg, void *buf, unsigned n);
+/* @vex: zeroes the register above @n bytes, as VEX-encoded instructions do. */
+bool mmio_set_vec(ucontext_t *uc, ZydisRegister reg, const void *buf, unsigned n, bool vex);
+
+enum mmio_alu { ALU_ADD, ALU_ADC, ALU_SUB, ALU_SBB, ALU_AND, ALU_OR, ALU_XOR };
+
+/* @a op @b in @size bytes; sets the context's flags as the instruction does. */
+uint64_t mmio_alu(ucontext_t *uc, enum mmio_alu op, uint64_t a, uint64_t b, unsigned size);
+
+#endif
