@@ -408,13 +408,13 @@ done:
 /* The gap behind the predecessor of slot @i is about to swallow what is up to @g1. */
 static void gap_grows(const struct imap *map, const struct path *p, unsigned i, uint64_t g1)
 {
-	struct imap_room room = { 0 };
 	unsigned l = map->height;
+	struct imap_room room;
 	struct path prev;
 	void *node;
 
 	if (i) {
-		room_raise(&room, p->leaf->rec[i - 1].last + 1, g1);
+		room_of(&room, p->leaf->rec[i - 1].last + 1, g1);
 		raise_path(p, map->height, &room);
 		return;
 	}
@@ -432,7 +432,7 @@ static void gap_grows(const struct imap *map, const struct path *p, unsigned i, 
 		node = prev.node[l]->child[prev.idx[l]];
 	}
 	prev.leaf = node;
-	room_raise(&room, prev.leaf->rec[prev.leaf->n - 1].last + 1, g1);
+	room_of(&room, prev.leaf->rec[prev.leaf->n - 1].last + 1, g1);
 	raise_path(&prev, map->height, &room);
 }
 

@@ -8,6 +8,9 @@
  * visit is paid for by the insertions that narrowed the gaps there.
  */
 #include "index/imap.h"
+
+#include <string.h>
+
 #include "index/imap_node.h"
 
 struct search {
@@ -90,28 +93,61 @@ static bool search_leaf(struct search *s, const struct imap_leaf *leaf, struct i
 	return false;
 }
 
+/* The first child of @in from @i on, below @to, whose bounds satisfy the search; else @to. */
+static inline unsigned next_child(const struct search *s, const struct imap_inner *in, unsigned i,
+				  unsigned to)
+{
+	uint64_t need1 = s->need1, need2 = s->need2;
+	unsigned c1 = s->class1, c2 = s->class2;
+
+	while (i < to && (in->room[i].r[c1] < need1 || in->room[i].r[c2] < need2))
+		i++;
+	return i;
+}
+
+/* Lowers class @c of @room, and with it all stricter ones (I6), to what is true of @in. */
+static void tighten_class(struct imap_room *room, const struct imap_inner *in, unsigned c)
+{
+	uint64_t max = 0;
+
+	for (unsigned i = 0; i < in->n; i++)
+		max = max_u64(max, in->room[i].r[c]);
+	for (; c < ROOM_CLASSES && room->r[c] > max; c++)
+		room->r[c] = max;
+}
+
+/* Child @i of @in was entered in vain. */
+static void tighten(const struct search *s, struct imap_inner *in, unsigned i, unsigned levels,
+		    struct imap_end end)
+{
+	struct imap_room *room = &in->room[i];
+	const struct imap_leaf *leaf = in->child[i];
+
+	if (levels > 1) {
+		/* Only what was asked: all classes of all children would cost more than the search.
+		 */
+		tighten_class(room, in->child[i], s->class1);
+		if (s->class2 != s->class1)
+			tighten_class(room, in->child[i], s->class2);
+		return;
+	}
+	memset(room, 0, sizeof(*room));
+	imap_leaf_room(leaf, 0, leaf->n, end, room);
+}
+
 /* @levels of inner nodes are above the leaves, @in among them. */
 static bool search_inner(struct search *s, struct imap_inner *in, unsigned levels,
 			 struct imap_end end)
 {
-	unsigned n = in->n;
+	unsigned i = inner_slot(in, s->req->lo), to = keys_le(in->key, &in->n, s->req->hi);
 
-	for (unsigned i = inner_slot(in, s->req->lo); i < n && in->key[i] <= s->req->hi; i++) {
-		struct imap_room *room = &in->room[i], exact = { 0 };
-		struct imap_end e;
+	for (i = next_child(s, in, i, to); i < to; i = next_child(s, in, i + 1, to)) {
+		struct imap_end e = child_end(in, i, end);
 
-		if (room->r[s->class1] < s->need1 || room->r[s->class2] < s->need2)
-			continue;
-		e = child_end(in, i, end);
 		if (levels > 1 ? search_inner(s, in->child[i], levels - 1, e)
 			       : search_leaf(s, in->child[i], e))
 			return true;
-		if (levels > 1)
-			imap_inner_room(in->child[i], &exact);
-		else
-			imap_leaf_room(in->child[i], 0, ((struct imap_leaf *)in->child[i])->n, e,
-				       &exact);
-		*room = exact;
+		tighten(s, in, i, levels, e);
 	}
 	return false;
 }

@@ -134,6 +134,20 @@ static inline void room_raise(struct imap_room *room, uint64_t g0, uint64_t g1)
 	}
 }
 
+/* What [g0, g1] offers. */
+static inline void room_of(struct imap_room *room, uint64_t g0, uint64_t g1)
+{
+	uint64_t len = g1 - g0;
+
+	room->r[ROOM_PAGE] = g1 - align_down(g0, PAGE_SIZE);
+	room->r[ROOM_RAW] = len;
+	for (unsigned c = ROOM_ALIGNED; c < ROOM_CLASSES; c++) {
+		uint64_t up = (0 - g0) & ((PAGE_SIZE << (c - ROOM_ALIGNED)) - 1);
+
+		room->r[c] = up <= len ? len - up : 0;
+	}
+}
+
 /* Raises @room to @by; whether that changed it. */
 static inline bool room_max(struct imap_room *room, const struct imap_room *by)
 {
