@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Does a table do what the obvious model does, whatever the order of calls?
+ *
+ * PT_SEED and PT_OPS in the environment choose the sequence; the seed is printed on failure.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "../../model/pgtable_model.h"
+#include "base/bits.h"
+#include "base/why.h"
+#include "pgtable/pt.h"
+#include "table_arena.h"
+
+struct run {
+	struct table_arena arena;
+	struct pt pt;
+	struct model m;
+	uint64_t rng;
+	uint64_t seed, op;
+	uint64_t first, last; /* window */
+};
+
+static uint64_t rnd(struct run *r)
+{
+	r->rng ^= r->rng << 13;
+	r->rng ^= r->rng >> 7;
+	r->rng ^= r->rng << 17;
+	return r->rng;
+}
+
+static uint64_t below(struct run *r, uint64_t n)
+{
+	return rnd(r) % n;
+}
+
+#define check(r, cond)                                                                      \
+	do {                                                                                \
+		if (!(cond)) {                                                              \
+			fail_msg("seed %llu, call %llu: %s", (unsigned long long)(r)->seed, \
+				 (unsigned long long)(r)->op, #cond);                       \
+		}                                                                           \
+	} while (0)
+
+/* A place in the window, often at or next to a multiple of a large page. */
+static uint64_t some_iova(struct run *r)
+{
+	uint64_t v = r->first + (below(r, r->last - r->first + 1) & ~0xfffull);
+
+	switch (below(r, 5)) {
+	case 0:
+		v = align_down(v, GIB);
+		break;
+	case 1:
+	case 2:
+		v = align_down(v, 2 * MIB);
+		break;
+	case 3:
+		v = align_down(v, 2 * MIB) - 0x1000 * below(r, 4);
+		break;
+	default:
+		break;
+	}
+	return v < r->first || v > r->last ? r->first : v;
+}
+
+static uint64_t some_len(struct run *r, uint64_t iova)
+{
+	static const uint64_t unit[] = { 0x1000, 0x1000, 0x1000, 2 * MIB, 2 * MIB, GIB };
+	uint64_t len = unit[below(r, ARRAY_LEN(unit))] * (1 + below(r, 3));
+
+	if (below(r, 3) == 0)
+		len += 0x1000 * below(r, 600);
+	return min_u64(len, r->last - iova + 1);
+}
+
+static void compare_at(struct run *r, uint64_t iova)
+{
+	const struct model_page *p = model_at(&r->m, iova);
+	struct pt_walk_result w;
+	int rc = pt_walk(&r->pt, iova, &w);
+
+	if (!p->lg2) {
+		check(r, rc == -ENOENT && w.why == PT_NOT_PRESENT);
+		return;
+	}
+	check(r, rc == 0);
+	check(r, w.pa == p->pa + (iova & 0xfff));
+	check(r, w.prot == (p->prot & 3u));
+	check(r, w.size_lg2 == p->lg2);
+}
+
+struct sum {
+	struct run *r;
+	uint64_t bytes;
+};
+
+static int compare_leaf(void *arg, const struct pt_leaf *leaf)
+{
+	struct sum *s = arg;
+	const struct model_page *p = model_at(&s->r->m, leaf->iova);
+
+	check(s->r, p->lg2 == leaf->size_lg2 && p->start == leaf->iova && p->pa == leaf->pa);
+	check(s->r, (p->prot & 3u) == (leaf->prot & 3u));
+	s->bytes += 1ull << leaf->size_lg2;
+	return 0;
+}
+
+static void compare_all(struct run *r)
+{
+	struct sum s = { r, 0 };
+	uint64_t bytes = 0;
+
+	check(r, pt_check(&r->pt) == 0);
+	pt_for_each_leaf(&r->pt, 0, UINT64_MAX, compare_leaf, &s);
+	for (uint64_t i = 0; i < r->m.n; i++)
+		bytes += r->m.page[i].lg2 ? 0x1000 : 0;
+	check(r, s.bytes == bytes);
+}
+
+static void step_map(struct run *r)
+{
+	uint64_t iova = some_iova(r), len = some_len(r, iova);
+	/* outputs that agree with the IOVA in their low bits, so that large pages form */
+	uint64_t pa = iova + (4 + below(r, 3)) * GIB;
+	unsigned prot = 1 + (unsigned)below(r, 3);
+	bool small = below(r, 8) == 0;
+	uint64_t sum;
+	struct pt_gather g;
+	int rc, want;
+
+	if (below(r, 4) == 0)
+		pa += 0x1000 * below(r, 1024);
+	pt_gather_init(&g);
+	want = model_map(&r->m, iova, pa, len, prot, small);
+	sum = want ? table_arena_sum(&r->arena) : 0;
+	rc = pt_map(&r->pt, iova, pa, len, prot | (small ? PT_SMALL : 0), &g);
+	check(r, rc == want);
+	if (want)
+		check(r, table_arena_sum(&r->arena) == sum && !g.ntables);
+	pt_gather_free(&r->pt, &g);
+	compare_at(r, iova);
+	compare_at(r, iova + len - 1);
+}
+
+static void step_unmap(struct run *r)
+{
+	uint64_t iova = some_iova(r), len = some_len(r, iova), n;
+	struct pt_gather g;
+
+	/* maps pile up, so unmaps take more at a time */
+	len = below(r, 16) ? min_u64(len << below(r, 7), r->last - iova + 1) : r->last - iova + 1;
+	pt_gather_init(&g);
+	n = model_unmap(&r->m, iova, len);
+	check(r, pt_unmap(&r->pt, iova, len, &g) == n);
+	check(r, !n || (g.first <= iova && g.last >= iova + len - 1));
+	compare_at(r, iova);
+	compare_at(r, iova + len - 1);
+	pt_gather_free(&r->pt, &g);
+}
+
+static void sequence(unsigned levels, uint64_t base, bool biased, uint64_t sizes)
+{
+	const char *seed = getenv("PT_SEED"), *ops = getenv("PT_OPS");
+	const uint64_t len = 2 * GIB + 16 * MIB;
+	struct run r = { .seed = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL) };
+	struct pt_config c;
+	struct pt_gather g;
+	uint64_t n = ops ? strtoull(ops, NULL, 0) : 1500;
+
+	table_arena_init(&r.arena);
+	c = table_arena_config(&r.arena, levels, biased);
+	c.pgsizes = sizes;
+	assert_int_equal(pt_init(&r.pt, &c), 0);
+	assert_true(model_init(&r.m, base, len + 2 * GIB, 12, sizes));
+	r.first = base;
+	r.last = base + len - 1;
+	r.rng = r.seed * 0x9e3779b97f4a7c15ull | 1;
+	for (r.op = 0; r.op < n; r.op++) {
+		if (below(&r, 5) < 3)
+			step_map(&r);
+		else
+			step_unmap(&r);
+		for (unsigned i = 0; i < 8; i++)
+			compare_at(&r, r.first + below(&r, len));
+		if (r.op % 256 == 0)
+			compare_all(&r);
+	}
+	compare_all(&r);
+	pt_gather_init(&g);
+	pt_unmap(&r.pt, 0, UINT64_MAX >> (64 - 12 - 9 * levels), &g);
+	pt_gather_free(&r.pt, &g);
+	check(&r, r.arena.out == 1);
+	pt_destroy(&r.pt);
+	check(&r, r.arena.out == 0 && r.arena.dirty == 0);
+	model_finish(&r.m);
+	table_arena_finish(&r.arena);
+}
+
+#define ALL_SIZES (1ull << 12 | 1ull << 21 | 1ull << 30)
+
+static void any_sequence__4_levels_across_512g__as_the_model(void **state)
+{
+	(void)state;
+	sequence(4, 511 * GIB - 8 * MIB, true, ALL_SIZES);
+}
+
+static void any_sequence__3_levels_by_callback__as_the_model(void **state)
+{
+	(void)state;
+	sequence(3, 0, false, ALL_SIZES);
+}
+
+static void any_sequence__5_levels_across_256t__as_the_model(void **state)
+{
+	(void)state;
+	sequence(5, (1ull << 48) - GIB, true, ALL_SIZES);
+}
+
+static void any_sequence__without_1g_pages__as_the_model(void **state)
+{
+	(void)state;
+	sequence(4, 7 * GIB, true, ALL_SIZES & ~(1ull << 30));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(any_sequence__4_levels_across_512g__as_the_model),
+		cmocka_unit_test(any_sequence__3_levels_by_callback__as_the_model),
+		cmocka_unit_test(any_sequence__5_levels_across_256t__as_the_model),
+		cmocka_unit_test(any_sequence__without_1g_pages__as_the_model),
+	};
+
+	return cmocka_run_group_tests_name("pt_random", tests, NULL, NULL);
+}
