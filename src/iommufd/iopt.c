@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is mapped where in one IOAS, and which domains mirror it?
+ *
+ * Invariants
+ *  I1  areas do not overlap; the map's value is the area, whose start and last are the key
+ *  I2  domains is dense and without repetition
+ *  I3  with n_domains > 0 every live area has a storage domain, which is one of them, and each of
+ *      them maps the whole area; with none no area has one
+ *  I4  what iova.c says (V1, V2)
+ *
+ * Who excludes whom
+ *  map, unmap         domains_lock shared; iova_lock for write while they change the map, and not
+ *                     while they move pages: meanwhile the area's pages pointer is NULL, which
+ *                     keeps everybody else off it (EBUSY, or a gap)
+ *  add/remove domain  both for write, so they never meet a half-built area
+ *  the pages pointer  a building area becomes live by a release store without iova_lock: whoever
+ *                     looks sees either state, and both are true at that moment
+ */
+#include "iommufd/iopt.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "base/why.h"
+#include "iommufd/fill.h"
+
+typedef unsigned long long ull;
+
+void iopt_init(struct iopt *t, struct iommufd_ctx *ctx)
+{
+	t->ctx = ctx;
+	rwl_init(&t->domains_lock, LOCK_DOMAINS);
+	t->domains = NULL;
+	t->n_domains = t->cap_domains = 0;
+	rwl_init(&t->iova_lock, LOCK_IOVA);
+	imap_init(&t->areas);
+	itree_init(&t->reserved);
+	itree_init(&t->allowed);
+	list_init(&t->resv_nodes);
+	t->alignment = 1;
+	t->large_off = false;
+	t->cached = NULL;
+	t->n_cached = 0;
+}
+
+/*
+ * Blocks: a few free ones stay with the iopt, under its iova_lock, so that the usual pair of map
+ * and unmap does not take the context's lock. Any block may go to any iopt's cache.
+ */
+static struct area_block *block_get_locked(struct iopt *t)
+{
+	struct area_block *b = t->cached;
+
+	if (likely(b != NULL)) {
+		if (fault_point())
+			return NULL;
+		t->cached = *(struct area_block **)(void *)b;
+		t->n_cached--;
+		return b;
+	}
+	mtx_lock(&t->ctx->pool_lock);
+	b = pool_get(&t->ctx->blocks);
+	mtx_unlock(&t->ctx->pool_lock);
+	return b;
+}
+
+static void block_put_locked(struct iopt *t, struct area_block *b)
+{
+	if (likely(t->n_cached < IOPT_CACHED_BLOCKS)) {
+		*(struct area_block **)(void *)b = t->cached;
+		t->cached = b;
+		t->n_cached++;
+		return;
+	}
+	mtx_lock(&t->ctx->pool_lock);
+	pool_put(&t->ctx->blocks, b);
+	mtx_unlock(&t->ctx->pool_lock);
+}
+
+/* An area that is out of the map lets go of its pages, and of the block if that was all. */
+static void pages_drop_locked(struct iopt *t, struct pages *p)
+{
+	if (!pages_put(p))
+		return;
+	pages_finish(p);
+	block_put_locked(t, container_of(p, struct area_block, pages));
+}
+
+void iopt_finish(struct iopt *t)
+{
+	uint64_t bytes;
+
+	(void)BUG_ON(iopt_unmap(t, 0, UINT64_MAX, &bytes));
+	(void)BUG_ON(t->n_domains || !list_empty(&t->resv_nodes));
+	mtx_lock(&t->ctx->pool_lock);
+	for (struct area_block *b = t->cached, *next; b; b = next) {
+		next = *(struct area_block **)(void *)b;
+		pool_put(&t->ctx->blocks, b);
+	}
+	mtx_unlock(&t->ctx->pool_lock);
+	imap_finish(&t->areas);
+	mem_free(t->domains);
+}
+
+static struct fill fill_of(const struct iopt *t)
+{
+	return (struct fill){
+		.domains = t->domains,
+		.n = t->n_domains,
+		.small_pages = t->large_off,
+		.batch_max = t->ctx->batch_max,
+	};
+}
+
+static int refuse_mapped(const struct iopt *t, uint64_t start, uint64_t last)
+{
+	struct imap_entry e;
+
+	if (!imap_first(&t->areas, start, last, &e))
+		return 0;
+	return refuse(EEXIST, "iova 0x%llx-0x%llx meets the mapping 0x%llx-0x%llx", (ull)start,
+		      (ull)last, (ull)e.start, (ull)e.last);
+}
+
+/* Puts a new area, without pages yet, into the map; the block's pages are not initialised. */
+static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offset, uint64_t npages,
+			 struct area_block **out)
+{
+	struct area_block *b;
+	uint64_t iova;
+	int rc;
+
+	rc = iova_place_locked(t, m, &iova);
+	if (unlikely(rc))
+		return rc;
+	if (unlikely(offset & (t->alignment - 1))) {
+		rc = refuse_mapped(t, iova, iova + (m->len - 1));
+		return rc ? rc
+			  : refuse(EINVAL,
+				   "page offset 0x%x of the memory is not a multiple of the ioas's alignment 0x%llx",
+				   offset, (ull)t->alignment);
+	}
+	b = block_get_locked(t);
+	if (unlikely(!b))
+		return refuse(ENOMEM, "no memory for a mapping");
+	b->area.node.start = 0;
+	b->area.node.last = npages - 1;
+	b->area.start = iova;
+	b->area.last = iova + (m->len - 1);
+	atomic_init(&b->area.pages, NULL);
+	b->area.storage = NULL;
+	b->area.run_pa = AREA_NO_RUN;
+	b->area.page_offset = offset;
+	b->area.prot = m->prot;
+	rc = imap_insert(&t->areas, b->area.start, b->area.last, &b->area);
+	if (unlikely(rc)) {
+		if (rc == -EEXIST)
+			rc = refuse_mapped(t, b->area.start, b->area.last);
+		else
+			rc = refuse(ENOMEM, "no memory for a mapping");
+		block_put_locked(t, b);
+		return rc;
+	}
+	*out = b;
+	return 0;
+}
+
+int iopt_map(struct iopt *t, struct iopt_map *m)
+{
+	struct area_block *b = NULL;
+	uint64_t npages, iova;
+	uint16_t offset;
+	int rc;
+
+	rc = pages_measure(m->addr, m->len, &offset, &npages);
+	if (unlikely(rc))
+		return rc;
+	rwl_rdlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	rc = insert_locked(t, m, offset, npages, &b);
+	rwl_wrunlock(&t->iova_lock);
+	if (unlikely(rc))
+		goto out;
+	iova = b->area.start;
+	pages_init_user(&b->pages, t->ctx, m->addr, npages, m->prot & IOMMU_WRITE);
+	if (t->n_domains) {
+		struct fill f = fill_of(t);
+
+		rc = fill_area(&f, &b->area, &b->pages);
+	}
+	if (likely(!rc)) {
+		/* From here on anybody may unmap it. */
+		atomic_store_explicit(&b->area.pages, &b->pages, memory_order_release);
+		m->iova = iova;
+	} else {
+		rwl_wrlock(&t->iova_lock);
+		imap_erase(&t->areas, iova);
+		pages_drop_locked(t, &b->pages);
+		rwl_wrunlock(&t->iova_lock);
+	}
+out:
+	rwl_rdunlock(&t->domains_lock);
+	return rc;
+}
+
+/* One step of iopt_unmap(): the area of @e, whose pages are @p. iova_lock is dropped meanwhile. */
+static void remove_area(struct iopt *t, const struct imap_entry *e, struct pages *p)
+{
+	struct area *a = e->value;
+
+	if (t->n_domains) {
+		struct fill f = fill_of(t);
+
+		atomic_store_explicit(&a->pages, NULL, memory_order_relaxed);
+		rwl_wrunlock(&t->iova_lock);
+		unfill_area(&f, a, p);
+		rwl_wrlock(&t->iova_lock);
+	}
+	imap_erase(&t->areas, e->start);
+	if (p != &container_of(a, struct area_block, area)->pages)
+		block_put_locked(t, container_of(a, struct area_block, area));
+	pages_drop_locked(t, p);
+}
+
+int iopt_unmap(struct iopt *t, uint64_t start, uint64_t last, uint64_t *bytes)
+{
+	struct imap_entry e;
+	int rc = 0;
+
+	*bytes = 0;
+	rwl_rdlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	while (imap_first(&t->areas, start, last, &e)) {
+		struct pages *p = area_pages(e.value);
+
+		if (unlikely(!p)) {
+			rc = refuse(EBUSY, "the mapping 0x%llx-0x%llx is being made or removed",
+				    (ull)e.start, (ull)e.last);
+			break;
+		}
+		if (unlikely(e.start < start || e.last > last)) {
+			rc = refuse(ENOENT,
+				    "0x%llx-0x%llx covers only a part of the mapping 0x%llx-0x%llx",
+				    (ull)start, (ull)last, (ull)e.start, (ull)e.last);
+			break;
+		}
+		remove_area(t, &e, p);
+		*bytes += e.last - e.start + 1;
+		if (e.last == last)
+			break;
+		start = e.last + 1;
+	}
+	rwl_wrunlock(&t->iova_lock);
+	rwl_rdunlock(&t->domains_lock);
+	return rc;
+}
+
+static int grow_domains(struct iopt *t)
+{
+	unsigned cap = t->cap_domains ? 2 * t->cap_domains : 4;
+	struct iommu_domain **d;
+
+	if (t->n_domains < t->cap_domains)
+		return 0;
+	d = mem_alloc(cap * sizeof(*d));
+	if (!d)
+		return refuse(ENOMEM, "no memory for one more domain");
+	for (unsigned i = 0; i < t->n_domains; i++)
+		d[i] = t->domains[i];
+	mem_free(t->domains);
+	t->domains = d;
+	t->cap_domains = cap;
+	return 0;
+}
+
+static int reserve_aperture(struct iopt *t, struct iommu_domain *dom)
+{
+	int rc = 0;
+
+	if (dom->aperture_start)
+		rc = iova_reserve_locked(t, 0, dom->aperture_start - 1, dom);
+	if (!rc && dom->aperture_last != UINT64_MAX)
+		rc = iova_reserve_locked(t, dom->aperture_last + 1, UINT64_MAX, dom);
+	if (rc)
+		iova_unreserve_locked(t, dom);
+	return rc;
+}
+
+/* Installs every live area in @dom, which is not in the array; all or nothing. */
+static int fill_domain(struct iopt *t, struct iommu_domain *dom)
+{
+	struct fill rest = fill_of(t), f = rest;
+	struct iommu_domain *one[] = { dom };
+	struct imap_entry e;
+	uint64_t done = 0;
+	int rc = 0;
+
+	f.domains = one;
+	f.n = 1;
+	imap_for_each(&e, &t->areas, 0, UINT64_MAX) {
+		struct pages *p = area_pages(e.value);
+
+		if (!p)
+			continue;
+		rc = fill_more(&f, e.value, p);
+		if (rc) {
+			done = e.start;
+			break;
+		}
+	}
+	if (!rc || !done)
+		return rc;
+	imap_for_each(&e, &t->areas, 0, done - 1) {
+		struct pages *p = area_pages(e.value);
+
+		if (p)
+			unfill_domain(&rest, e.value, p, dom);
+	}
+	return rc;
+}
+
+int iopt_add_domain(struct iopt *t, struct iommu_domain *dom)
+{
+	uint64_t align = iova_domain_alignment(dom);
+	int rc = 0;
+
+	rwl_wrlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	for (unsigned i = 0; i < t->n_domains; i++)
+		if (BUG_ON(t->domains[i] == dom))
+			rc = refuse(EEXIST, "the ioas has this domain already");
+	if (!rc && align > PAGE_SIZE)
+		rc = refuse(EINVAL, "the smallest page of the domain is 0x%llx", (ull)align);
+	if (!rc && align > t->alignment)
+		rc = iova_check_areas_locked(t, align);
+	if (!rc)
+		rc = grow_domains(t);
+	if (!rc)
+		rc = reserve_aperture(t, dom);
+	if (rc)
+		goto out;
+	rc = fill_domain(t, dom);
+	if (rc) {
+		iova_unreserve_locked(t, dom);
+		goto out;
+	}
+	t->domains[t->n_domains++] = dom;
+	t->alignment = max_u64(align, t->alignment);
+out:
+	rwl_wrunlock(&t->iova_lock);
+	rwl_wrunlock(&t->domains_lock);
+	return rc;
+}
+
+void iopt_remove_domain(struct iopt *t, struct iommu_domain *dom)
+{
+	struct imap_entry e;
+	struct fill rest;
+	unsigned i;
+
+	rwl_wrlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	for (i = 0; i < t->n_domains && t->domains[i] != dom; i++)
+		;
+	if (BUG_ON(i == t->n_domains))
+		goto out;
+	t->domains[i] = t->domains[--t->n_domains];
+	rest = fill_of(t);
+	imap_for_each(&e, &t->areas, 0, UINT64_MAX) {
+		struct pages *p = area_pages(e.value);
+
+		if (p)
+			unfill_domain(&rest, e.value, p, dom);
+	}
+	iova_unreserve_locked(t, dom);
+	t->alignment = iova_alignment_locked(t);
+out:
+	rwl_wrunlock(&t->iova_lock);
+	rwl_wrunlock(&t->domains_lock);
+}
+
+static const char *prot_text(unsigned prot)
+{
+	static const char *const text[] = { "none", "read", "write", "read and write" };
+
+	return text[prot & (IOMMU_READ | IOMMU_WRITE)];
+}
+
+void iopt_describe(struct iopt *t, uint64_t iova, char *buf, size_t len)
+{
+	struct imap_entry e;
+	const struct area *a;
+	int n = 0;
+
+	buf[0] = 0;
+	rwl_rdlock(&t->iova_lock);
+	if (imap_first(&t->areas, iova, iova, &e)) {
+		a = e.value;
+		snprintf(buf, len, "0x%llx-0x%llx is mapped for %s%s", (ull)a->start, (ull)a->last,
+			 prot_text(a->prot), area_pages(a) ? "" : ", but not quite yet or no more");
+		goto out;
+	}
+	if (imap_before(&t->areas, iova, &e)) {
+		a = e.value;
+		n = snprintf(buf, len, "the nearest mapping below is 0x%llx-0x%llx (%s)",
+			     (ull)a->start, (ull)a->last, prot_text(a->prot));
+	}
+	if (n >= 0 && (size_t)n < len && imap_first(&t->areas, iova, UINT64_MAX, &e)) {
+		a = e.value;
+		snprintf(buf + n, len - (size_t)n, "%s above is 0x%llx-0x%llx (%s)",
+			 n ? ", the nearest" : "the nearest mapping", (ull)a->start, (ull)a->last,
+			 prot_text(a->prot));
+	}
+out:
+	rwl_rdunlock(&t->iova_lock);
+}
+
+void iopt_for_each_area(struct iopt *t, void (*fn)(void *arg, const struct iommufd_area_info *a),
+			void *arg)
+{
+	struct imap_entry e;
+
+	rwl_rdlock(&t->iova_lock);
+	imap_for_each(&e, &t->areas, 0, UINT64_MAX) {
+		const struct area *a = e.value;
+		const struct pages *p = area_pages(a);
+		struct iommufd_area_info info = { a->start, a->last, 0, a->prot };
+
+		if (!p)
+			continue;
+		if (p->source == PAGES_USER)
+			info.va = p->base + a->node.start * PAGE_SIZE + a->page_offset;
+		fn(arg, &info);
+	}
+	rwl_rdunlock(&t->iova_lock);
+}
+
+/* I3 for one area: each domain maps exactly what the storage domain has. */
+static void check_area(const struct iopt *t, const struct area *a)
+{
+	bool known = !t->n_domains;
+
+	if (BUG_ON(!a->storage != !t->n_domains))
+		return;
+	for (unsigned k = 0; k < t->n_domains; k++) {
+		uint64_t pa, pa2, len, len2;
+
+		known |= t->domains[k] == a->storage;
+		for (uint64_t at = a->start;; at += min_u64(len, len2)) {
+			if (BUG_ON(iommu_domain_iova_to_pa(t->domains[k], at, &pa, &len) ||
+				   iommu_domain_iova_to_pa(a->storage, at, &pa2, &len2) ||
+				   pa != pa2))
+				return;
+			if (a->last - at < min_u64(len, len2))
+				break;
+		}
+	}
+	(void)BUG_ON(!known);
+}
+
+void iopt_check(struct iopt *t)
+{
+	struct imap_entry e;
+
+	rwl_wrlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	iova_check_locked(t);
+	for (unsigned i = 0; i < t->n_domains; i++)
+		for (unsigned j = 0; j < i; j++)
+			(void)BUG_ON(t->domains[i] == t->domains[j]); /* I2 */
+	imap_for_each(&e, &t->areas, 0, UINT64_MAX) {
+		struct area *a = e.value;
+		struct pages *p = area_pages(a);
+
+		(void)BUG_ON(a->start != e.start || a->last != e.last); /* I1 */
+		if (!p)
+			continue;
+		area_check(a, p);
+		check_area(t, a);
+		pages_check(p);
+	}
+	rwl_wrunlock(&t->iova_lock);
+	rwl_wrunlock(&t->domains_lock);
+}

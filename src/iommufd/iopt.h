@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * iopt: the IOVA map inside one IOAS: areas, what may not be mapped, and the domains that mirror
+ * the areas. Source: docs/abi/ioas.md, docs/design/iopt.md.
+ */
+#ifndef IOMMUFD_IOPT_H
+#define IOMMUFD_IOPT_H
+
+#include "base/list.h"
+#include "index/imap.h"
+#include "index/itree.h"
+#include "iommufd/area.h"
+#include "iommufd/ctx.h"
+#include "iommufd/iommufd.h"
+
+#define IOPT_CACHED_BLOCKS 32u
+
+struct iopt {
+	struct iommufd_ctx *ctx; /* immutable */
+
+	struct rwl domains_lock;       /* LOCK_DOMAINS: shared for map and unmap */
+	struct iommu_domain **domains; /* dense, 0..n_domains-1 */
+	unsigned n_domains, cap_domains;
+
+	struct rwl iova_lock;   /* LOCK_IOVA */
+	struct imap areas;      /* value: struct area */
+	struct itree reserved;  /* struct resv_node */
+	struct itree allowed;   /* never to be reserved; automatic placement stays inside */
+	struct list resv_nodes; /* struct resv_node.in_iopt */
+	uint64_t alignment; /* power of two, 1..PAGE_SIZE; also changed only with domains_lock */
+	bool large_off;     /* large pages disabled */
+	struct area_block *cached; /* free blocks, linked through their first word */
+	unsigned n_cached;
+};
+
+/* One interval that may not be mapped. */
+struct resv_node {
+	struct itree_node node;
+	struct list in_iopt;
+	const void *owner; /* a domain, a device */
+};
+
+/* What IOAS_MAP asks for. */
+struct iopt_map {
+	uint64_t addr; /* user address of the first byte */
+	uint64_t len;  /* bytes */
+	uint64_t iova; /* in with @fixed, out always */
+	bool fixed;
+	uint8_t prot; /* IOMMU_READ | IOMMU_WRITE, at least one; WRITE: pages writable */
+};
+
+void iopt_init(struct iopt *t, struct iommufd_ctx *ctx);
+/* Nobody uses it any more, no domain is left. Unmaps what is mapped. */
+void iopt_finish(struct iopt *t);
+
+/**
+ * iopt_map() - map user memory of the calling process
+ *
+ * Return: 0 and @m->iova; -EOVERFLOW an address wraps; -EINVAL length, alignment, or reserved
+ *         IOVA; -EEXIST something is mapped there; -ENOSPC no room (automatic); -EFAULT, -ENOMEM
+ *         of pinning or the limit; errors of a domain's map. On failure nothing has changed.
+ */
+int iopt_map(struct iopt *t, struct iopt_map *m);
+
+/**
+ * iopt_unmap() - remove the areas that lie wholly within [start, last], ascending
+ * @bytes: length of what was removed, added up (also of what went before an error)
+ *
+ * Return: 0, also when there was nothing; -ENOENT an area sticks out; -EBUSY one is being built
+ *         or torn down. Areas below that one are gone already.
+ */
+int iopt_unmap(struct iopt *t, uint64_t start, uint64_t last, uint64_t *bytes);
+
+/**
+ * iopt_add_domain() - make a domain mirror all areas
+ *
+ * Return: 0; -EEXIST it does already; -EINVAL its smallest page is too large; -EADDRINUSE areas
+ *         or allowed ranges stand against its page size or aperture; -ENOMEM, -EFAULT, or the
+ *         domain's error. On failure nothing has changed.
+ */
+int iopt_add_domain(struct iopt *t, struct iommu_domain *dom);
+void iopt_remove_domain(struct iopt *t, struct iommu_domain *dom);
+
+/*
+ * Reserves all regions of @dev, with @owner as key. -EADDRINUSE an area or allowed range is in the
+ * way; -EINVAL two kinds of MSI window; -ENOMEM. On failure none is reserved.
+ */
+int iopt_reserve_device(struct iopt *t, const struct iommu_device *dev, const void *owner);
+void iopt_unreserve(struct iopt *t, const void *owner);
+
+/*
+ * Gaps of the reserved set from *@from on, ascending: writes up to @max, returns how many there
+ * were and sets *@from to continue, *@more to whether that makes sense.
+ */
+struct iommu_iova_range;
+unsigned iopt_iova_ranges(struct iopt *t, uint64_t *from, bool *more, struct iommu_iova_range *out,
+			  unsigned max, uint64_t *alignment);
+
+/* Nearest areas around @iova, in words. */
+void iopt_describe(struct iopt *t, uint64_t iova, char *buf, size_t len);
+
+void iopt_for_each_area(struct iopt *t, void (*fn)(void *arg, const struct iommufd_area_info *a),
+			void *arg);
+
+/* Asserts every invariant. */
+void iopt_check(struct iopt *t);
+
+/* ---- iova.c: which IOVA may be used; iova_lock held for write unless said otherwise ---------- */
+
+/* -EADDRINUSE; -ENOMEM. */
+int iova_reserve_locked(struct iopt *t, uint64_t start, uint64_t last, const void *owner);
+void iova_unreserve_locked(struct iopt *t, const void *owner);
+
+/* Chooses or checks where @m goes; errors of iopt_map() up to -ENOSPC, -EEXIST excepted. */
+int iova_place_locked(struct iopt *t, const struct iopt_map *m, uint64_t *iova);
+
+/* Smallest page of a domain: what it asks of the alignment. */
+uint64_t iova_domain_alignment(const struct iommu_domain *dom);
+/* What @t->domains and the rest ask for, from scratch. */
+uint64_t iova_alignment_locked(const struct iopt *t);
+/* 0; -EADDRINUSE an area does not comply with @align. */
+int iova_check_areas_locked(const struct iopt *t, uint64_t align);
+
+/* Reserved and allowed do not meet, areas keep clear of reserved, alignment is right. */
+void iova_check_locked(struct iopt *t);
+
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Which pages of a source are pinned, for whom, and who pays?
+ *
+ * Invariants, whenever the lock is free
+ *  G1  page i is pinned exactly once iff it is in accesses or in domains
+ *  G2  npinned is the number of those pages; charged == npinned
+ *  G3  every node of domains is an area whose storage domain maps it
+ *  G4  at the end both trees are empty and npinned is 0
+ *
+ * Who needs the lock. A pages object is reached through an area in some iopt, under that iopt's
+ * IOVA lock, and everything that keeps it longer takes a reference there. So whoever holds the
+ * only reference and has its area's pages pointer at NULL (MAP while it fills, UNMAP while it
+ * tears down) is alone: pages_lock() then takes nothing. The release of the pages pointer, or of
+ * the reference that went before, pairs with the acquire of whoever comes next.
+ */
+#include "iommufd/pages.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+
+#include "base/fault.h"
+#include "base/why.h"
+#include "index/span.h"
+#include "iommufd/area.h"
+#include "iommufd/ctx.h"
+
+int pages_measure(uint64_t addr, uint64_t len, uint16_t *offset, uint64_t *npages)
+{
+	if (unlikely(addr + len < addr))
+		return refuse(EOVERFLOW, "address 0x%llx + length 0x%llx wraps",
+			      (unsigned long long)addr, (unsigned long long)len);
+	if (unlikely(!len || len > UINT64_MAX - PAGE_SIZE))
+		return refuse(EINVAL, "length 0x%llx is %s", (unsigned long long)len,
+			      len ? "too large" : "zero");
+	*offset = (uint16_t)(addr & PAGE_MASK);
+	*npages = (*offset + (len - 1)) / PAGE_SIZE + 1;
+	return 0;
+}
+
+static enum account_mode mode_for(struct iommufd_ctx *ctx)
+{
+	if (account_capable(CAP_IPC_LOCK))
+		return ACCOUNT_NONE;
+	return atomic_load_explicit(&ctx->account_mode, memory_order_relaxed) == ACCOUNT_MM
+		       ? ACCOUNT_MM
+		       : ACCOUNT_USER;
+}
+
+void pages_init_user(struct pages *p, struct iommufd_ctx *ctx, uint64_t addr, uint64_t npages,
+		     bool writable)
+{
+	mtx_init(&p->lock, LOCK_PAGES);
+	atomic_init(&p->refs, 1);
+	p->source = PAGES_USER;
+	p->account = (uint8_t)mode_for(ctx);
+	p->writable = writable;
+	p->npages = npages;
+	p->base = align_down(addr, PAGE_SIZE);
+	p->mm = ctx->machine->self;
+	p->pm = ctx->machine->pm;
+	p->npinned = 0;
+	p->charged = 0;
+	itree_init(&p->accesses);
+	itree_init(&p->domains);
+}
+
+void pages_finish(struct pages *p)
+{
+	(void)BUG_ON(!itree_empty(&p->accesses) || !itree_empty(&p->domains)); /* G4 */
+	(void)BUG_ON(p->npinned || p->charged);
+}
+
+int pages_charge_locked(struct pages *p)
+{
+	int rc;
+
+	if (p->npinned <= p->charged)
+		return 0;
+	if (fault_point())
+		return refuse(ENOMEM, "no memory to account for %llu pages",
+			      (unsigned long long)(p->npinned - p->charged));
+	rc = account_charge((enum account_mode)p->account, p->npinned - p->charged);
+	if (rc)
+		return rc;
+	p->charged = p->npinned;
+	return 0;
+}
+
+void pages_uncharge_locked(struct pages *p)
+{
+	if (p->charged <= p->npinned)
+		return;
+	account_uncharge((enum account_mode)p->account, p->charged - p->npinned);
+	p->charged = p->npinned;
+}
+
+struct unpin {
+	struct pages *p;
+	bool dirty;
+};
+
+static void unpin_piece(void *arg, const struct phys_run *piece)
+{
+	struct unpin *u = arg;
+
+	physmap_unpin(u->p->pm, piece, u->dirty);
+	u->p->npinned -= piece->npages;
+}
+
+void pages_unpin_unused_locked(struct pages *p, const struct batch *b, bool dirty)
+{
+	struct unpin u = { .p = p, .dirty = dirty };
+	struct span2 s;
+
+	if (!b->npages)
+		return;
+	if (likely(itree_empty(&p->accesses) && itree_empty(&p->domains))) {
+		for (unsigned i = 0; i < b->n; i++)
+			unpin_piece(&u, &b->run[i]);
+		return;
+	}
+	span2_for_each(&s, &p->accesses, &p->domains, b->first,
+		       b->first + b->npages - 1) if (s.kind == SPAN_HOLE)
+		batch_each(b, s.start, s.last, unpin_piece, &u);
+}
+
+/* G1 for the part of the slice that a domain holds. */
+static void check_pinned(struct pages *p, const struct area *a)
+{
+	for (uint64_t idx = a->node.start; idx <= a->node.last;) {
+		struct batch b;
+
+		batch_begin(&b, idx, BATCH_RUNS);
+		area_read_domain(a, a->storage, idx, a->node.last, &b);
+		batch_check(&b);
+		if (BUG_ON(!b.npages))
+			return;
+		for (unsigned i = 0; i < b.n; i++) {
+			uint64_t pa = b.run[i].pa, n = b.run[i].npages;
+
+			(void)BUG_ON(!physmap_pins(p->pm, pa));
+			(void)BUG_ON(!physmap_pins(p->pm, pa + (n - 1) * PAGE_SIZE));
+		}
+		idx += b.npages;
+	}
+}
+
+void pages_check(struct pages *p)
+{
+	uint64_t covered = 0;
+	struct span2 s;
+
+	mtx_lock(&p->lock);
+	itree_check(&p->accesses);
+	itree_check(&p->domains);
+	span2_for_each(&s, &p->accesses, &p->domains, 0, p->npages - 1) if (s.kind != SPAN_HOLE)
+		covered += s.last - s.start + 1;
+	(void)BUG_ON(p->npinned != covered); /* G2 */
+	(void)BUG_ON(p->charged != p->npinned);
+	(void)BUG_ON(!atomic_load(&p->refs));
+	itree_for_each(n, &p->domains, 0, UINT64_MAX) {
+		struct area *a = container_of(n, struct area, node);
+
+		area_check(a, p);
+		if (!BUG_ON(!a->storage)) /* G3 */
+			check_pinned(p, a);
+	}
+	mtx_unlock(&p->lock);
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where does the PFN of a page come from?
+ *
+ * Source: docs/abi/ioas_map.md "Tiers". Spans are maximal pieces of the range that are in the
+ * accesses' set, else in the domains' set, else in neither.
+ */
+#include "iommufd/reader.h"
+
+#include <errno.h>
+
+#include "base/fault.h"
+#include "base/why.h"
+#include "iommufd/area.h"
+
+void reader_init_locked(struct reader *r, struct pages *p, uint64_t first, uint64_t last,
+			unsigned max_runs)
+{
+	r->pages = p;
+	r->idx = first;
+	r->last = last;
+	r->b.max = max_runs;
+	/* What the reader pins itself is in neither set, so this holds to its end. */
+	r->source_only = itree_empty(&p->accesses) && itree_empty(&p->domains);
+	if (!r->source_only)
+		span2_first(&r->span, &p->accesses, &p->domains, first, last);
+}
+
+/* Tier 3. */
+static int read_source(struct reader *r, uint64_t last)
+{
+	struct pages *p = r->pages;
+	struct batch *b = &r->b;
+
+	while (r->idx <= last && b->n < b->max) {
+		unsigned n = 0;
+		long got = mm_pin(p->mm, p->base + r->idx * PAGE_SIZE, last - r->idx + 1,
+				  p->writable ? MM_PIN_WRITE : 0, &b->run[b->n], b->max - b->n, &n);
+
+		if (unlikely(got < 0))
+			return why_add((int)got, "page %llu of %llu at 0x%llx",
+				       (unsigned long long)r->idx, (unsigned long long)p->npages,
+				       (unsigned long long)p->base);
+		p->npinned += (uint64_t)got;
+		batch_adopt(b, n);
+		r->idx += (uint64_t)got;
+	}
+	return 0;
+}
+
+/* Tier 2: any area that some domain holds, over the index. */
+static void read_domain(struct reader *r, uint64_t last)
+{
+	while (r->idx <= last) {
+		struct itree_node *n = itree_first(&r->pages->domains, r->idx, r->idx);
+		struct area *a = container_of(n, struct area, node);
+		uint64_t before = r->b.npages;
+
+		if (BUG_ON(!n))
+			return;
+		area_read_domain(a, a->storage, r->idx, min_u64(last, n->last), &r->b);
+		if (r->b.npages == before)
+			return; /* full */
+		r->idx += r->b.npages - before;
+	}
+}
+
+int reader_next_locked(struct reader *r)
+{
+	int rc = 0;
+
+	batch_begin(&r->b, r->idx, r->b.max);
+	if (likely(r->source_only)) {
+		rc = read_source(r, r->last);
+	} else {
+		while (!rc && r->idx <= r->last) {
+			uint64_t at = r->idx;
+
+			while (r->span.last < r->idx)
+				span2_next(&r->span);
+			if (r->span.kind == SPAN_HOLE)
+				rc = read_source(r, r->span.last);
+			else if (!BUG_ON(r->span.kind == SPAN_A)) /* no access can pin yet */
+				read_domain(r, r->span.last);
+			if (r->idx == at)
+				break; /* full */
+		}
+	}
+	if (unlikely(rc)) {
+		pages_unpin_unused_locked(r->pages, &r->b, false);
+		batch_begin(&r->b, r->idx, r->b.max);
+	}
+	return rc;
+}
