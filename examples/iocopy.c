@@ -28,9 +28,9 @@
 #define PCI_DEVICES   "/sys/bus/pci/devices"
 #define IOAT_VENDOR   0x8086
 #define IOAT_DEVICE   0x2021
-#define MIB	      (1ul << 20)
+#define MIB           (1ul << 20)
 #define MAX_JOBS      65535u /* the device counts descriptors in 16 bits */
-#define WAIT_MS	      60000
+#define WAIT_MS       60000
 #define EXIT_DMA_FAIL 3
 
 /* Registers of channel 0, from the start of BAR 0. */
@@ -46,13 +46,13 @@ enum {
 	CH_ERROR = 0xa8,
 };
 
-#define CMD_RESET	  0x20
-#define CTRL_ERROR_FLAGS  0x1c /* completion, abort and interrupt on error */
-#define CTRL_REARM	  0x01
-#define STATUS_MASK	  7u
-#define STATUS_HALTED	  3u
-#define DESC_INTERRUPT	  1u
-#define DESC_COMPLETION	  8u
+#define CMD_RESET        0x20
+#define CTRL_ERROR_FLAGS 0x1c /* completion, abort and interrupt on error */
+#define CTRL_REARM       0x01
+#define STATUS_MASK      7u
+#define STATUS_HALTED    3u
+#define DESC_INTERRUPT   1u
+#define DESC_COMPLETION  8u
 
 struct descriptor {
 	uint32_t size, control;
@@ -63,7 +63,8 @@ struct copier {
 	int iommu, device, event;
 	uint32_t ioas;
 	volatile uint8_t *regs;
-	struct descriptor *ring; /* mapped for the device at ring_iova; the completion word follows */
+	struct descriptor
+		*ring; /* mapped for the device at ring_iova; the completion word follows */
 	uint64_t ring_iova, completion_iova;
 	size_t ring_bytes;
 	volatile uint64_t *completion;
@@ -334,7 +335,8 @@ static double now(void)
 static void *anonymous(size_t len)
 {
 	/* Room to align to 2 MiB, so that the IOMMU can use its larger pages. */
-	char *p = mmap(NULL, len + 2 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, len + 2 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 
 	if (p == MAP_FAILED)
 		die("allocating %zu bytes", len);
@@ -398,7 +400,8 @@ static int copy(struct copier *c, const char *from, const char *to, int bug)
 	memset(dst, 0, len);
 	t0 = now();
 	src_iova = map(c, src, len, IOMMU_IOAS_MAP_READABLE, "source");
-	dst_iova = map(c, dst, len, IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "destination");
+	dst_iova =
+		map(c, dst, len, IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "destination");
 	c->ring_iova = map(c, c->ring, c->ring_bytes,
 			   IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "descriptors");
 	c->completion_iova = c->ring_iova + (jobs + 1) * sizeof(struct descriptor);
@@ -411,7 +414,9 @@ static int copy(struct copier *c, const char *from, const char *to, int bug)
 			"iocopy: the device stopped: CHANERR 0x%x, last good descriptor at IOVA 0x%llx "
 			"(descriptor %lld of %u)\n",
 			read32(c, CH_ERROR), (unsigned long long)(status & ~63ull),
-			status & ~63ull ? (long long)((status & ~63ull) - c->ring_iova) / 64 + 1 : 0, n);
+			status & ~63ull ? (long long)((status & ~63ull) - c->ring_iova) / 64 + 1
+					: 0,
+			n);
 		return EXIT_DMA_FAIL;
 	}
 	unmap(c, src_iova, len, "source");

@@ -15,14 +15,14 @@
 #include <linux/iommufd.h>
 #else
 
-#define IOMMU_DESTROY	     0x3b80
-#define IOMMU_IOAS_ALLOC     0x3b81
-#define IOMMU_IOAS_MAP	     0x3b85
-#define IOMMU_IOAS_UNMAP     0x3b86
+#define IOMMU_DESTROY             0x3b80
+#define IOMMU_IOAS_ALLOC          0x3b81
+#define IOMMU_IOAS_MAP            0x3b85
+#define IOMMU_IOAS_UNMAP          0x3b86
 
 #define IOMMU_IOAS_MAP_FIXED_IOVA 1
 #define IOMMU_IOAS_MAP_WRITEABLE  2
-#define IOMMU_IOAS_MAP_READABLE	  4
+#define IOMMU_IOAS_MAP_READABLE   4
 
 struct iommu_ioas_alloc {
 	__u32 size, flags, out_ioas_id;

@@ -5,7 +5,6 @@
 
 #include "front/run/run.h"
 
-
 int cmd_list(int argc, char **argv);
 int cmd_pgtable(int argc, char **argv);
 

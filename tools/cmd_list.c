@@ -12,7 +12,8 @@
 static const char *mode_names(unsigned modes, char *buf, size_t len)
 {
 	snprintf(buf, len, "%s%s%s", modes & UIOMMUFD_BAR_TRAP ? "trap|" : "",
-		 modes & UIOMMUFD_BAR_POLL ? "poll|" : "", modes & UIOMMUFD_BAR_FAULT ? "fault|" : "");
+		 modes & UIOMMUFD_BAR_POLL ? "poll|" : "",
+		 modes & UIOMMUFD_BAR_FAULT ? "fault|" : "");
 	if (buf[0])
 		buf[strlen(buf) - 1] = 0;
 	return buf;
@@ -43,16 +44,18 @@ static json_t *model_json(const struct uiommufd_device_ops *ops)
 	for (unsigned b = 0; b < UIOMMUFD_BARS; b++)
 		if (d->bar[b].size)
 			json_array_append_new(
-				bars, json_pack("{s:i,s:I,s:s,s:s}", "bar", (int)b, "size",
-						(json_int_t)d->bar[b].size, "modes",
-						mode_names(d->bar[b].modes, modes, sizeof(modes)),
-						"default",
-						mode_names(d->bar[b].default_mode, def, sizeof(def))));
+				bars,
+				json_pack("{s:i,s:I,s:s,s:s}", "bar", (int)b, "size",
+					  (json_int_t)d->bar[b].size, "modes",
+					  mode_names(d->bar[b].modes, modes, sizeof(modes)),
+					  "default",
+					  mode_names(d->bar[b].default_mode, def, sizeof(def))));
 	for (const struct uiommufd_option *o = ops->options; o && o->key; o++)
 		json_array_append_new(opts, json_pack("{s:s,s:s,s:s}", "key", o->key, "value",
 						      o->value_hint, "help", o->help));
-	return json_pack("{s:s,s:s,s:i,s:i,s:o,s:o}", "name", d->name, "summary", d->summary, "vendor",
-			 (int)d->vendor, "device", (int)d->device, "bars", bars, "options", opts);
+	return json_pack("{s:s,s:s,s:i,s:i,s:o,s:o}", "name", d->name, "summary", d->summary,
+			 "vendor", (int)d->vendor, "device", (int)d->device, "bars", bars,
+			 "options", opts);
 }
 
 static int list_json(void)

@@ -16,9 +16,9 @@ static const struct verb {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "uiommufd " UIOMMUFD_VERSION
-		    ": Linux's iommufd and VFIO devices in user space\n\n"
-		    "usage: uiommufd VERB [OPTION]... [ARG]...\n\n");
+	fprintf(to,
+		"uiommufd " UIOMMUFD_VERSION ": Linux's iommufd and VFIO devices in user space\n\n"
+		"usage: uiommufd VERB [OPTION]... [ARG]...\n\n");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].summary);
 	fprintf(to, "\nTry this first:\n"

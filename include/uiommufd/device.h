@@ -29,32 +29,32 @@ struct uiommufd_device; /* the engine's side of one function */
 #define UIOMMUFD_BARS 6
 
 enum uiommufd_bar_mode {
-	UIOMMUFD_BAR_TRAP = 1,	/* not mappable: read and written through the file */
-	UIOMMUFD_BAR_POLL = 2,	/* shared memory, watched: the model sees the latest value only */
+	UIOMMUFD_BAR_TRAP = 1,  /* not mappable: read and written through the file */
+	UIOMMUFD_BAR_POLL = 2,  /* shared memory, watched: the model sees the latest value only */
 	UIOMMUFD_BAR_FAULT = 4, /* mappable, each access faults and is performed on the model */
 };
 
 struct uiommufd_bar {
-	uint64_t size;	       /* power of two, at least 4096 for mappable ones; 0: absent */
-	bool is64;	       /* takes the next slot too, which must be absent */
+	uint64_t size; /* power of two, at least 4096 for mappable ones; 0: absent */
+	bool is64;     /* takes the next slot too, which must be absent */
 	bool prefetchable;
-	unsigned modes;	       /* allowed uiommufd_bar_mode bits */
+	unsigned modes;        /* allowed uiommufd_bar_mode bits */
 	unsigned default_mode; /* one of them */
 };
 
 struct uiommufd_pci_cap {
-	uint8_t id;	     /* standard capability, the engine lays out PM, EXP and MSI-X itself */
-	uint8_t offset;	     /* in config space */
-	uint8_t len;	     /* bytes incl. the two header bytes */
+	uint8_t id;          /* standard capability, the engine lays out PM, EXP and MSI-X itself */
+	uint8_t offset;      /* in config space */
+	uint8_t len;         /* bytes incl. the two header bytes */
 	const uint8_t *data; /* len - 2 bytes after the header */
 };
 
 /* A dword of config space beyond the standard registers that belongs to the model. */
 struct uiommufd_cfg_reg {
 	uint16_t offset; /* multiple of 4 */
-	uint32_t reset;	 /* value after reset */
-	uint32_t rw;	 /* plain writable bits */
-	uint32_t rw1c;	 /* bits cleared by writing 1 */
+	uint32_t reset;  /* value after reset */
+	uint32_t rw;     /* plain writable bits */
+	uint32_t rw1c;   /* bits cleared by writing 1 */
 };
 
 struct uiommufd_device_desc {
@@ -67,9 +67,9 @@ struct uiommufd_device_desc {
 	struct uiommufd_bar bar[UIOMMUFD_BARS];
 	uint16_t msix_vectors; /* 0: no MSI-X */
 	uint8_t msix_bar;
-	uint32_t msix_table, msix_pba; /* offsets in that BAR, multiples of 8 */
+	uint32_t msix_table, msix_pba;     /* offsets in that BAR, multiples of 8 */
 	uint8_t msix_cap, exp_cap, pm_cap; /* config offsets; 0: capability absent */
-	bool flr;			   /* function level reset through the PCIe capability */
+	bool flr;                          /* function level reset through the PCIe capability */
 	const struct uiommufd_cfg_reg *cfg_regs;
 	size_t n_cfg_regs;
 	const struct uiommufd_pci_cap *caps;

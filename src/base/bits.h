@@ -9,10 +9,10 @@
 #define PAGE_SIZE 4096ull
 #define PAGE_MASK (PAGE_SIZE - 1)
 
-#define KIB (1ull << 10)
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
-#define TIB (1ull << 40)
+#define KIB       (1ull << 10)
+#define MIB       (1ull << 20)
+#define GIB       (1ull << 30)
+#define TIB       (1ull << 40)
 
 static inline bool is_pow2(uint64_t v)
 {

@@ -7,23 +7,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define likely(x)	 __builtin_expect(!!(x), 1)
-#define unlikely(x)	 __builtin_expect(!!(x), 0)
-#define PRINTF(f, a)	 __attribute__((format(printf, f, a)))
-#define NOINLINE	 __attribute__((noinline))
-#define COLD		 __attribute__((cold, noinline))
-#define ALWAYS_INLINE	 inline __attribute__((always_inline))
-#define ALIGNED(n)	 __attribute__((aligned(n)))
-#define CACHELINE	 64
-#define MUST_CHECK	 __attribute__((warn_unused_result))
-#define API		 __attribute__((visibility("default")))
-#define ARRAY_LEN(a)	 (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define likely(x)                     __builtin_expect(!!(x), 1)
+#define unlikely(x)                   __builtin_expect(!!(x), 0)
+#define PRINTF(f, a)                  __attribute__((format(printf, f, a)))
+#define NOINLINE                      __attribute__((noinline))
+#define COLD                          __attribute__((cold, noinline))
+#define ALWAYS_INLINE                 inline __attribute__((always_inline))
+#define ALIGNED(n)                    __attribute__((aligned(n)))
+#define CACHELINE                     64
+#define MUST_CHECK                    __attribute__((warn_unused_result))
+#define API                           __attribute__((visibility("default")))
+#define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 #if defined(__clang__) && defined(UIOMMUFD_TSA)
 #define GUARDED_BY(x) __attribute__((guarded_by(x)))
 #define REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
-#define NO_TSA	      __attribute__((no_thread_safety_analysis))
+#define NO_TSA        __attribute__((no_thread_safety_analysis))
 #else
 #define GUARDED_BY(x)
 #define REQUIRES(...)

@@ -17,7 +17,7 @@
 extern _Atomic uint32_t fault_armed; /* number of threads that have points armed */
 bool fault_hit(const char *where);
 
-#define fault_point()                                                                              \
+#define fault_point() \
 	(unlikely(atomic_load_explicit(&fault_armed, memory_order_relaxed)) && fault_hit(__func__))
 
 /* Arms this thread: the @nth (from 1) point fails; every later one too when @persistent. */

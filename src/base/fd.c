@@ -11,7 +11,7 @@
 #include "base/fault.h"
 #include "base/sys.h"
 
-#define FD_MAX	 65536u
+#define FD_MAX   65536u
 #define FD_BELOW 256u /* ours start this far below the limit */
 
 static _Atomic uint64_t ours[FD_MAX / 64];

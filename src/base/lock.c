@@ -67,9 +67,9 @@ void rwl_rdlock_slow(struct rwl *l)
 			continue;
 		}
 		/* WAITING makes whoever lets go wake us; a waiting writer set it already. */
-		if ((w & RWL_WAITING) ||
-		    atomic_compare_exchange_weak_explicit(&l->word, &w, w | RWL_WAITING,
-							  memory_order_relaxed, memory_order_relaxed))
+		if ((w & RWL_WAITING) || atomic_compare_exchange_weak_explicit(
+						 &l->word, &w, w | RWL_WAITING,
+						 memory_order_relaxed, memory_order_relaxed))
 			futex_wait(&l->word, w | RWL_WAITING);
 	}
 }
@@ -93,9 +93,9 @@ void rwl_wrlock_slow(struct rwl *l)
 			cpu_relax();
 			continue;
 		}
-		if ((w & RWL_WAITING) ||
-		    atomic_compare_exchange_weak_explicit(&l->word, &w, w | RWL_WAITING,
-							  memory_order_relaxed, memory_order_relaxed))
+		if ((w & RWL_WAITING) || atomic_compare_exchange_weak_explicit(
+						 &l->word, &w, w | RWL_WAITING,
+						 memory_order_relaxed, memory_order_relaxed))
 			futex_wait(&l->word, w | RWL_WAITING);
 	}
 }

@@ -45,8 +45,14 @@ void rwl_rdlock_slow(struct rwl *l);
 void rwl_wrlock_slow(struct rwl *l);
 void rwl_wake(struct rwl *l);
 
-#define MTX_INIT(r) { 0, (r) }
-#define RWL_INIT(r) { 0, (r) }
+#define MTX_INIT(r)    \
+	{              \
+		0, (r) \
+	}
+#define RWL_INIT(r)    \
+	{              \
+		0, (r) \
+	}
 
 static inline void mtx_init(struct mtx *m, enum lock_rank rank)
 {
@@ -66,8 +72,8 @@ static inline void mtx_lock(struct mtx *m)
 
 	if (LOCK_CHECK)
 		lock_rank_push(m->rank);
-	if (unlikely(!atomic_compare_exchange_strong_explicit(&m->word, &zero, 1, memory_order_acquire,
-							      memory_order_relaxed)))
+	if (unlikely(!atomic_compare_exchange_strong_explicit(
+		    &m->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
 		mtx_lock_slow(m);
 }
 
@@ -98,8 +104,8 @@ static inline void rwl_rdlock(struct rwl *l)
 	if (LOCK_CHECK)
 		lock_rank_push(l->rank);
 	if (unlikely((w & (RWL_WRITER | RWL_WAITING)) ||
-		     !atomic_compare_exchange_strong_explicit(&l->word, &w, w + 1, memory_order_acquire,
-							      memory_order_relaxed)))
+		     !atomic_compare_exchange_strong_explicit(
+			     &l->word, &w, w + 1, memory_order_acquire, memory_order_relaxed)))
 		rwl_rdlock_slow(l);
 }
 
@@ -119,9 +125,8 @@ static inline void rwl_wrlock(struct rwl *l)
 
 	if (LOCK_CHECK)
 		lock_rank_push(l->rank);
-	if (unlikely(!atomic_compare_exchange_strong_explicit(&l->word, &zero, RWL_WRITER,
-							      memory_order_acquire,
-							      memory_order_relaxed)))
+	if (unlikely(!atomic_compare_exchange_strong_explicit(
+		    &l->word, &zero, RWL_WRITER, memory_order_acquire, memory_order_relaxed)))
 		rwl_wrlock_slow(l);
 }
 
@@ -134,7 +139,7 @@ static inline void rwl_wrunlock(struct rwl *l)
 }
 
 /* The lock is held by somebody; debug builds: of a rank that this thread holds. */
-#define lock_assert_held(l)                                                                        \
+#define lock_assert_held(l) \
 	((void)(LOCK_CHECK && BUG_ON(!atomic_load_explicit(&(l)->word, memory_order_relaxed))))
 
 /* Sleeps while *@word == @val; may return early. Wakes at most @n sleepers on @word. */

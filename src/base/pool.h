@@ -11,12 +11,12 @@
 #include "base/compiler.h"
 
 struct pool {
-	size_t size;	   /* bytes per block, multiple of 16 */
-	void *free;	   /* linked through the first word */
+	size_t size;       /* bytes per block, multiple of 16 */
+	void *free;        /* linked through the first word */
 	char *bump, *end;  /* untouched rest of the newest chunk */
-	void *chunks;	   /* linked through their first word */
-	size_t used;	   /* blocks handed out */
-	size_t bytes;	   /* memory mapped */
+	void *chunks;      /* linked through their first word */
+	size_t used;       /* blocks handed out */
+	size_t bytes;      /* memory mapped */
 	size_t next_chunk; /* bytes of the next chunk */
 };
 

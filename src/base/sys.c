@@ -35,14 +35,14 @@ long sys_call(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 /* Sanitizer builds: call libc, keep errno. */
-#define LIBC_CALL(expr)                                                                            \
-	({                                                                                         \
-		int saved_ = errno;                                                                \
-		long ret_ = (long)(expr);                                                          \
-		if (ret_ == -1)                                                                    \
-			ret_ = -errno;                                                             \
-		errno = saved_;                                                                    \
-		ret_;                                                                              \
+#define LIBC_CALL(expr)                   \
+	({                                \
+		int saved_ = errno;       \
+		long ret_ = (long)(expr); \
+		if (ret_ == -1)           \
+			ret_ = -errno;    \
+		errno = saved_;           \
+		ret_;                     \
 	})
 
 int sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t off, void **out)
@@ -70,8 +70,8 @@ int sys_mprotect(void *addr, size_t len, int prot)
 int sys_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr, void **out)
 {
 	/* Always raw: glibc 2.36's wrapper refuses MREMAP_DONTUNMAP. */
-	long r = sys_call(SYS_mremap, (long)old, (long)old_len, (long)new_len, flags, (long)new_addr,
-			  0);
+	long r = sys_call(SYS_mremap, (long)old, (long)old_len, (long)new_len, flags,
+			  (long)new_addr, 0);
 
 	if (r < 0 && r > -4096)
 		return (int)r;

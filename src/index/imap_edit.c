@@ -70,6 +70,16 @@ err:
 	return refuse(ENOMEM, "no memory for a node of the map of %zu intervals", map->count);
 }
 
+/*
+ * An edit reads and writes most of its leaf and the bounds above it: ask for all of it at once,
+ * not line by line.
+ */
+static inline void prefetch_leaf(const struct imap_leaf *leaf)
+{
+	for (size_t at = 0; at < sizeof(*leaf); at += CACHELINE)
+		__builtin_prefetch((const char *)leaf + at, 1);
+}
+
 static void descend(const struct imap *map, uint64_t at, struct path *p)
 {
 	void *node = map->root;
@@ -81,8 +91,14 @@ static void descend(const struct imap *map, uint64_t at, struct path *p)
 
 		p->node[l] = in;
 		p->idx[l] = i;
-		p->end = child_end(in, i, p->end);
 		node = in->child[i];
+		if (l + 2 == map->height) for (int q=0;q<9;q++) __builtin_prefetch((char*)node+q*64);
+		if (l + 1 == map->height) {
+			prefetch_leaf(node);
+			__builtin_prefetch(&in->room[i], 1);
+			__builtin_prefetch((const char *)(&in->room[i] + 1) - 1, 1);
+		}
+		p->end = child_end(in, i, p->end);
 	}
 	p->leaf = node;
 }

@@ -29,11 +29,33 @@ struct pci_addr {
 	char name[32];
 };
 
+/* Up to @digits hexadecimal digits and then @end. Not sscanf(): it takes signs, blanks and 0x. */
+static bool parse_hex(const char **p, unsigned digits, char end, unsigned *out)
+{
+	unsigned v = 0, n = 0;
+
+	for (; n < digits; n++, (*p)++) {
+		char c = **p;
+
+		if (c >= '0' && c <= '9')
+			v = v << 4 | (unsigned)(c - '0');
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			v = v << 4 | (unsigned)((c | 0x20) - 'a' + 10);
+		else
+			break;
+	}
+	if (!n || **p != end)
+		return false;
+	*out = v;
+	(*p)++;
+	return true;
+}
+
 /* "0000:01:00.0", as sysfs spells it; an empty @text: the next free bus. */
 static int parse_addr(struct machine *m, const char *text, struct pci_addr *out)
 {
 	unsigned seg, bus, dev, fn;
-	char end;
+	const char *p = text;
 
 	if (!text[0]) {
 		for (bus = 1; bus < 256; bus++) {
@@ -44,8 +66,8 @@ static int parse_addr(struct machine *m, const char *text, struct pci_addr *out)
 		}
 		return refuse(EEXIST, "all 255 buses have a device");
 	}
-	if (strlen(text) > 16 || sscanf(text, "%x:%x:%x.%x%c", &seg, &bus, &dev, &fn, &end) != 4 ||
-	    bus > 255 || dev > 31 || fn > 7)
+	if (!parse_hex(&p, 8, ':', &seg) || !parse_hex(&p, 2, ':', &bus) ||
+	    !parse_hex(&p, 2, '.', &dev) || !parse_hex(&p, 1, 0, &fn) || dev > 31 || fn > 7)
 		return refuse(EINVAL, "\"%.20s\" is no PCI address like 0000:01:00.0", text);
 	out->segment = seg;
 	out->rid = (uint16_t)(bus << 8 | dev << 3 | fn);

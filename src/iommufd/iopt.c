@@ -135,13 +135,14 @@ static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offs
 	rc = iova_place_locked(t, m, &iova);
 	if (unlikely(rc))
 		return rc;
-	if (unlikely(offset & (t->alignment - 1))) {
-		rc = refuse_mapped(t, iova, iova + (m->len - 1));
-		return rc ? rc
-			  : refuse(EINVAL,
-				   "page offset 0x%x of the memory is not a multiple of the ioas's alignment 0x%llx",
-				   offset, (ull)t->alignment);
-	}
+	rc = m->fixed ? refuse_mapped(t, iova, iova + (m->len - 1)) : 0;
+	if (unlikely(rc))
+		return rc;
+	if (unlikely(offset & (t->alignment - 1)))
+		return refuse(
+			EINVAL,
+			"page offset 0x%x of the memory is not a multiple of the ioas's alignment 0x%llx",
+			offset, (ull)t->alignment);
 	b = block_get_locked(t);
 	if (unlikely(!b))
 		return refuse(ENOMEM, "no memory for a mapping");
@@ -156,10 +157,6 @@ static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offs
 	b->area.prot = m->prot;
 	rc = imap_insert(&t->areas, b->area.start, b->area.last, &b->area);
 	if (unlikely(rc)) {
-		if (rc == -EEXIST)
-			rc = refuse_mapped(t, b->area.start, b->area.last);
-		else
-			rc = refuse(ENOMEM, "no memory for a mapping");
 		block_put_locked(t, b);
 		return rc;
 	}

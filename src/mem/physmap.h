@@ -29,8 +29,9 @@
 #define PHYS_HOLE_START   0xfee00000ull /* never an output address: interrupt window of x86 */
 #define PHYS_HOLE_LAST    0xfeefffffull
 
+/* Bases are multiples of 1 GiB below 2^48, all different; 0: the default window. */
 struct physmap_opts {
-	uint64_t alias_base, file_base, table_base, bar_base; /* 0: the default windows */
+	uint64_t alias_base, file_base, table_base, bar_base;
 };
 
 /* A run of consecutive output pages. */
@@ -41,17 +42,45 @@ struct phys_run {
 
 struct physmap;
 
-int physmap_create(const struct physmap_opts *opts, struct physmap **out); /* NULL opts: defaults */
-void physmap_destroy(struct physmap *pm); /* nothing is pinned any more */
+/* NULL @opts: defaults. -EINVAL bad window; -ENOMEM. */
+int physmap_create(const struct physmap_opts *opts, struct physmap **out);
+void physmap_destroy(struct physmap *pm); /* nothing is pinned any more; NULL is fine */
+
+/* What physmap_ptr() reads; the rest of both is private (physmap_priv.h). */
+struct phys_region_head {
+	_Atomic uint32_t odd; /* pages whose host address must be looked up */
+};
+
+struct phys_head {
+	_Atomic(struct phys_region_head *) *dir; /* one per GiB of output addresses */
+};
+
+#define PHYS_END (1ull << 48)
+
+void *physmap_ptr_odd(struct physmap *pm, uint64_t pa, size_t *len);
 
 /*
  * physmap_ptr() - host address of an output address
  * @len: in: bytes wanted (> 0); out: bytes that are contiguous in host memory from there (<= in)
  *
  * Valid only inside the DMA section in which it was called, never kept. NULL: no frame there, or
- * the frame is being moved (leave the section, call physmap_settle(), try again).
+ * the frame is being moved (leave the section, call physmap_settle(), try again). Below 2^47 the
+ * answer for memory that is not pinned is its own address: a guarded access decides.
  */
-void *physmap_ptr(struct physmap *pm, uint64_t pa, size_t *len);
+static inline void *physmap_ptr(struct physmap *pm, uint64_t pa, size_t *len)
+{
+	struct phys_region_head *r;
+
+	if (unlikely(pa >= PHYS_IDENTITY_END))
+		return physmap_ptr_odd(pm, pa, len);
+	/* Pairs with the release in region_get(); a section orders it against relocation. */
+	r = atomic_load_explicit(&((struct phys_head *)pm)->dir[pa >> 30], memory_order_acquire);
+	if (unlikely(r && atomic_load_explicit(&r->odd, memory_order_acquire)))
+		return physmap_ptr_odd(pm, pa, len);
+	if (unlikely(*len > GIB - (pa & (GIB - 1))))
+		*len = (size_t)(GIB - (pa & (GIB - 1)));
+	return (void *)(uintptr_t)pa;
+}
 
 /* Outside a section: waits until @pa is not being moved. False: there is no frame at @pa. */
 bool physmap_settle(struct physmap *pm, uint64_t pa);

@@ -188,14 +188,11 @@ static int choose_root(struct pt *t, const struct pt_config *c, unsigned levels)
 	return 0;
 }
 
-int pt_init(struct pt *t, const struct pt_config *c)
+int pt_init_format(struct pt *t, const struct pt_format *fo, const struct pt_config *c)
 {
-	const struct pt_format *fo = pt_format_find(c->format);
-	unsigned levels = fo && !c->levels ? fo->usual_levels : c->levels;
+	unsigned levels = c->levels ? c->levels : fo->usual_levels;
 	int rc;
 
-	if (!fo)
-		return refuse(ENOENT, "no page-table format named \"%s\"", c->format);
 	*t = (struct pt){
 		.ptr_bias = c->ptr_bias,
 		.biased = c->biased,
@@ -218,6 +215,15 @@ int pt_init(struct pt *t, const struct pt_config *c)
 	if (!t->first && !t->last)
 		t->last = fo->fmt->sign_extend ? UINT64_MAX : UINT64_MAX >> (64 - t->width);
 	return choose_root(t, c, levels);
+}
+
+int pt_init(struct pt *t, const struct pt_config *c)
+{
+	const struct pt_format *fo = pt_format_find(c->format);
+
+	if (!fo)
+		return refuse(ENOENT, "no page-table format named \"%s\"", c->format);
+	return pt_init_format(t, fo, c);
 }
 
 static void destroy_table(struct pt *t, uint64_t addr, unsigned level, size_t size)

@@ -167,6 +167,10 @@ typedef void (*pt_report_fn)(void *arg, const char *problem);
  */
 int pt_init(struct pt *t, const struct pt_config *c) MUST_CHECK;
 
+/* The same for a format that is not in the table of formats; c->format is not looked at. */
+int pt_init_format(struct pt *t, const struct pt_format *format,
+		   const struct pt_config *c) MUST_CHECK;
+
 /* Gives every table back. Nobody uses @t any more, and every gather list is freed. NULL is fine. */
 void pt_destroy(struct pt *t);
 

@@ -36,6 +36,11 @@ void vfio_pci_destroy(struct vfio_pci *dev); /* no file is open */
 /* The memfd whose offset index << 40 is region index: backs poll-mode BARs. Borrowed. */
 int vfio_pci_memfd(struct vfio_pci *dev);
 struct uiommufd_device *vfio_pci_function(struct vfio_pci *dev);
+/* Signals the REQ (give the device back) or ERR eventfd; false: the client has set none. */
+bool vfio_pci_request(struct vfio_pci *dev);
+bool vfio_pci_error(struct vfio_pci *dev);
+/* MSI-X vectors beyond those enabled first are refused (IRQ info says NORESIZE). While unbound. */
+void vfio_pci_fix_msix(struct vfio_pci *dev, bool fixed);
 
 int vfio_file_open(struct vfio_pci *dev, struct vfio_file **out);
 void vfio_file_release(struct vfio_file *f); /* last descriptor and mapping gone */

@@ -22,7 +22,7 @@
 
 struct barmap {
 	uintptr_t start, last;
-	uint64_t off; /* file offset of start */
+	uint64_t off;      /* file offset of start */
 	struct file *file; /* referenced */
 	int prot;
 	bool trapped;

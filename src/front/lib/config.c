@@ -72,9 +72,10 @@ int config_set(struct config *c, const char *key, const char *val)
 		c->picture = strcmp(val, "0") != 0;
 		return 0;
 	}
-	return refuse(EINVAL,
-		      "'%s' is not a setting (there are iommu, device, privilege, explain, picture, root)",
-		      key);
+	return refuse(
+		EINVAL,
+		"'%s' is not a setting (there are iommu, device, privilege, explain, picture, root)",
+		key);
 }
 
 int config_parse(struct config *c, const char *text)
@@ -110,7 +111,8 @@ int config_parse(struct config *c, const char *text)
 int config_print(const struct config *c, char *buf, size_t len)
 {
 	int n = snprintf(buf, len, "iommu=%s\nprivilege=%s\nexplain=%d\npicture=%d\nroot=%s\n",
-			 c->iommu, c->user_privilege ? "user" : "root", c->explain, c->picture, c->root);
+			 c->iommu, c->user_privilege ? "user" : "root", c->explain, c->picture,
+			 c->root);
 
 	for (unsigned i = 0; i < c->n_devices; i++) {
 		size_t at = (size_t)n < len ? (size_t)n : len;
@@ -147,7 +149,8 @@ static bool parse_address(const char *val, char *out, size_t len)
 	unsigned seg, bus, slot, fn;
 	char tail;
 
-	if (sscanf(val, "%4x:%2x:%2x.%1x%c", &seg, &bus, &slot, &fn, &tail) != 4 || slot > 31 || fn > 7)
+	if (sscanf(val, "%4x:%2x:%2x.%1x%c", &seg, &bus, &slot, &fn, &tail) != 4 || slot > 31 ||
+	    fn > 7)
 		return false;
 	snprintf(out, len, "%04x:%02x:%02x.%x", seg, bus, slot, fn);
 	return true;
@@ -172,7 +175,8 @@ static int take_option(struct device_choice *d, char *opt, unsigned *n_argv)
 
 	if (eq && klen == 4 && !memcmp(opt, "addr", 4)) {
 		if (!parse_address(eq + 1, d->spec.name, sizeof(d->spec.name)))
-			return refuse(EINVAL, "'%s' is not a PCI address like 0000:01:00.0", eq + 1);
+			return refuse(EINVAL, "'%s' is not a PCI address like 0000:01:00.0",
+				      eq + 1);
 		return 0;
 	}
 	if (eq && klen == 5 && !memcmp(opt, "group", 5))
@@ -204,7 +208,8 @@ int config_device(const struct config *c, unsigned i, struct device_choice *out)
 		*next++ = 0;
 	out->spec.ops = find_model(out->text);
 	if (!out->spec.ops)
-		return refuse(EINVAL, "there is no device model '%s' (try: uiommufd list)", out->text);
+		return refuse(EINVAL, "there is no device model '%s' (try: uiommufd list)",
+			      out->text);
 	out->desc = *out->spec.ops->desc;
 	out->spec.group = -1;
 	out->spec.argv = out->argv_store;

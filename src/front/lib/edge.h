@@ -75,17 +75,17 @@ struct file {
 	struct front *front;
 	enum file_kind kind;
 	_Atomic uint32_t refs; /* users now + 1 while alive; type-stable memory */
-	dev_t dev;	       /* the placeholder's identity */
+	dev_t dev;             /* the placeholder's identity */
 	ino_t ino;
-	int probe;	/* our own description of the placeholder, hidden */
-	unsigned nfds;	/* numbers of this process that name it; front.lock */
+	int probe;     /* our own description of the placeholder, hidden */
+	unsigned nfds; /* numbers of this process that name it; front.lock */
 	bool orphan;
 	union {
 		struct iommufd_ctx *ctx;
 		struct vfio_file *vfio;
 	};
 	struct front_dev *fdev; /* device files */
-	bool bound;		/* device files: this one holds the address lock */
+	bool bound;             /* device files: this one holds the address lock */
 	_Atomic bool mapped_since_picture;
 };
 
@@ -95,7 +95,7 @@ struct front {
 	struct front_dev *devs;
 	unsigned n_devs;
 	unsigned major; /* of the device nodes */
-	int pid;	/* the process it was built in */
+	int pid;        /* the process it was built in */
 	struct mtx lock;
 	struct list files;
 	_Atomic uint32_t reaper; /* the orphan thread runs */
@@ -105,7 +105,7 @@ int front_create(const struct config *c, struct front **out);
 void front_destroy(struct front *f);
 
 /* Major number of our device nodes; context node is 10:FRONT_IOMMU_MINOR. */
-#define FRONT_MAJOR	  511u
+#define FRONT_MAJOR       511u
 #define FRONT_IOMMU_MINOR 125u
 
 /*

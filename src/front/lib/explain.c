@@ -17,7 +17,10 @@ void explain_set(bool v)
 	atomic_store(&on, v);
 }
 
-#define NAME(n) { n, #n }
+#define NAME(n)       \
+	{             \
+		n, #n \
+	}
 
 static const struct cmd_name {
 	unsigned long cmd;

@@ -128,8 +128,7 @@ static COLD struct file *find_by_identity(struct front *front, int fd, const str
 	struct file *found = NULL;
 
 	mtx_lock(&front->lock);
-	list_for_each(pos, &front->files)
-	{
+	list_for_each(pos, &front->files) {
 		struct file *f = list_entry(pos, struct file, in_front);
 
 		if (f->dev == st->st_dev && f->ino == st->st_ino && get_ref(f)) {
@@ -178,8 +177,7 @@ static bool reap_once(struct front *front)
 		dead = NULL;
 		orphans = false;
 		mtx_lock(&front->lock);
-		list_for_each(pos, &front->files)
-		{
+		list_for_each(pos, &front->files) {
 			struct file *f = list_entry(pos, struct file, in_front);
 
 			if (!f->orphan)
@@ -250,7 +248,8 @@ struct file *file_close_begin(int fd)
 	f = file_get(fd);
 	if (!f)
 		return NULL;
-	/* A vfork child shares our tables but not our descriptors; a forked one has its own copy. */
+	/* A vfork child shares our tables but not our descriptors; a forked one has its own copy.
+	 */
 	if (!in_builder_process(f)) {
 		file_put(f);
 		return NULL;
@@ -340,7 +339,8 @@ static int make_placeholder(struct file *f, const char *name, int flags, int *fd
 	if (rc < 0)
 		return refuse(-rc, "the placeholder descriptor could not be made");
 	*fd = rc;
-	/* Offsets of regions start at index << 40; an access beyond the end of a memfd is SIGBUS. */
+	/* Offsets of regions start at index << 40; an access beyond the end of a memfd is SIGBUS.
+	 */
 	rc = sys_ftruncate(*fd, 16ull << 40);
 	if (!rc)
 		rc = stat_fd(*fd, &st);
@@ -448,8 +448,7 @@ bool file_fix_stat(struct front *front, struct stat *st)
 	if (!S_ISREG(st->st_mode))
 		return false;
 	mtx_lock(&front->lock);
-	list_for_each(pos, &front->files)
-	{
+	list_for_each(pos, &front->files) {
 		struct file *f = list_entry(pos, struct file, in_front);
 
 		if (f->dev != st->st_dev || f->ino != st->st_ino)

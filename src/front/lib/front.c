@@ -194,10 +194,11 @@ static long bind_device(struct file *f, unsigned long cmd, uintptr_t arg)
 
 static long wrong_process(const struct file *f, int fd)
 {
-	return refuse(ENODEV,
-		      "descriptor %d was opened by process %d: a forked child cannot use its parent's "
-		      "files, open them anew",
-		      fd, f->front->pid);
+	return refuse(
+		ENODEV,
+		"descriptor %d was opened by process %d: a forked child cannot use its parent's "
+		"files, open them anew",
+		fd, f->front->pid);
 }
 
 /* Zeroed by the fork handler; a compare instead of a system call on every ioctl. */
@@ -308,8 +309,8 @@ static int map_region(struct file *f, int fd, void *addr, size_t len, int prot, 
 	if (how == VFIO_MAP_FAULT)
 		rc = sys_mmap(addr, len, PROT_NONE, flags, fd, off, &va);
 	else
-		rc = sys_mmap(addr, len, prot, flags,
-			      vfio_pci_memfd(vfio_file_device(f->vfio)), off, &va);
+		rc = sys_mmap(addr, len, prot, flags, vfio_pci_memfd(vfio_file_device(f->vfio)),
+			      off, &va);
 	if (rc)
 		return refuse(-rc, "the kernel refused the mapping");
 	rc = barmap_add(f, (uintptr_t)va, len, prot, off, how == VFIO_MAP_FAULT);

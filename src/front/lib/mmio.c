@@ -122,7 +122,8 @@ static int do_move(struct access *a, int mi, uintptr_t va, unsigned size)
 }
 
 /* Arithmetic with the memory operand on either side; @keep: the result is thrown away. */
-static int do_alu(struct access *a, enum mmio_alu op, bool keep, int mi, uintptr_t va, unsigned size)
+static int do_alu(struct access *a, enum mmio_alu op, bool keep, int mi, uintptr_t va,
+		  unsigned size)
 {
 	uint64_t mem, other = source(a, &a->op[!mi]), r;
 	int rc = load(a, va, size, &mem);
@@ -179,14 +180,15 @@ static int do_exchange(struct access *a, int mi, uintptr_t va, unsigned size)
 static int do_string(struct access *a, unsigned size)
 {
 	greg_t *g = a->uc->uc_mcontext.gregs;
-	bool rep = a->in.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
-				       ZYDIS_ATTRIB_HAS_REPNE);
+	bool rep = a->in.attributes &
+		   (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
 	int64_t step = g[REG_EFL] & 0x400 ? -(int64_t)size : (int64_t)size;
-	bool reads = a->in.mnemonic != ZYDIS_MNEMONIC_STOSB && a->in.mnemonic != ZYDIS_MNEMONIC_STOSW &&
-		     a->in.mnemonic != ZYDIS_MNEMONIC_STOSD && a->in.mnemonic != ZYDIS_MNEMONIC_STOSQ;
-	bool writes = a->in.mnemonic != ZYDIS_MNEMONIC_LODSB &&
-		      a->in.mnemonic != ZYDIS_MNEMONIC_LODSW &&
-		      a->in.mnemonic != ZYDIS_MNEMONIC_LODSD && a->in.mnemonic != ZYDIS_MNEMONIC_LODSQ;
+	bool reads =
+		a->in.mnemonic != ZYDIS_MNEMONIC_STOSB && a->in.mnemonic != ZYDIS_MNEMONIC_STOSW &&
+		a->in.mnemonic != ZYDIS_MNEMONIC_STOSD && a->in.mnemonic != ZYDIS_MNEMONIC_STOSQ;
+	bool writes =
+		a->in.mnemonic != ZYDIS_MNEMONIC_LODSB && a->in.mnemonic != ZYDIS_MNEMONIC_LODSW &&
+		a->in.mnemonic != ZYDIS_MNEMONIC_LODSD && a->in.mnemonic != ZYDIS_MNEMONIC_LODSQ;
 
 	while (!rep || g[REG_RCX]) {
 		uintptr_t from = (uintptr_t)g[REG_RSI], to = (uintptr_t)g[REG_RDI];
@@ -202,8 +204,12 @@ static int do_string(struct access *a, unsigned size)
 		if (rc)
 			return rc;
 		if (!writes)
-			mmio_set_reg(a->uc, size == 1 ? ZYDIS_REGISTER_AL : size == 2 ? ZYDIS_REGISTER_AX :
-				     size == 4 ? ZYDIS_REGISTER_EAX : ZYDIS_REGISTER_RAX, v);
+			mmio_set_reg(a->uc,
+				     size == 1   ? ZYDIS_REGISTER_AL
+				     : size == 2 ? ZYDIS_REGISTER_AX
+				     : size == 4 ? ZYDIS_REGISTER_EAX
+						 : ZYDIS_REGISTER_RAX,
+				     v);
 		if (reads)
 			g[REG_RSI] += step;
 		if (writes)
@@ -330,7 +336,8 @@ static bool decode(struct access *a)
 		if (guard_copy(code, (void *)pc, n))
 			return false;
 	}
-	return ZYAN_SUCCESS(ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
+	return ZYAN_SUCCESS(
+		       ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
 	       ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, code, n, &a->in, a->op));
 }
 

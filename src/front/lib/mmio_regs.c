@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* MMIO emulation: the saved registers of a signal context. Source: Intel SDM vol. 1, 3.4 and 13.4. */
+/* MMIO emulation: the saved registers of a signal context. Source: Intel SDM vol. 1, 3.4 and 13.4.
+ */
 #include "front/lib/mmio.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 static greg_t *gpr(const ucontext_t *uc, ZydisRegister reg)
 {
 	static const int slot[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				      REG_RSI, REG_RDI, REG_R8,	 REG_R9,  REG_R10, REG_R11,
+				      REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
 				      REG_R12, REG_R13, REG_R14, REG_R15 };
 	ZydisRegister full = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
 
@@ -143,7 +144,8 @@ bool mmio_set_vec(ucontext_t *uc, ZydisRegister reg, const void *buf, unsigned n
 uint64_t mmio_alu(ucontext_t *uc, enum mmio_alu op, uint64_t a, uint64_t b, unsigned size)
 {
 	greg_t *fl = &uc->uc_mcontext.gregs[REG_EFL];
-	uint64_t mask = size == 8 ? UINT64_MAX : (1ull << size * 8) - 1, sign = 1ull << (size * 8 - 1);
+	uint64_t mask = size == 8 ? UINT64_MAX : (1ull << size * 8) - 1,
+		 sign = 1ull << (size * 8 - 1);
 	uint64_t carry = (uint64_t)*fl & FLAG_CF, r, out = 0;
 
 	a &= mask;

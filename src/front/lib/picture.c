@@ -15,7 +15,7 @@
 #include "base/bits.h"
 #include "base/sys.h"
 
-#define SIZES	  52
+#define SIZES     52
 #define AREAS_MAX 24 /* lines; the rest is counted */
 
 struct sheet {
@@ -125,7 +125,8 @@ void picture_before(struct file *f, unsigned long cmd)
 		return;
 	if (!atomic_exchange(&f->mapped_since_picture, false))
 		return;
-	for (s.ioas = iommufd_next_ioas(f->ctx, 0); s.ioas; s.ioas = iommufd_next_ioas(f->ctx, s.ioas))
+	for (s.ioas = iommufd_next_ioas(f->ctx, 0); s.ioas;
+	     s.ioas = iommufd_next_ioas(f->ctx, s.ioas))
 		draw_ioas(&s);
 	sys_write(2, s.text, s.n);
 }

@@ -86,7 +86,8 @@ static int close_runs(unsigned first, unsigned last, unsigned flags)
 
 API int close_range(unsigned first, unsigned last, int flags)
 {
-	if (flags || first > last) /* CLOEXEC only marks; what is wrong with the rest, the kernel says */
+	if (flags ||
+	    first > last) /* CLOEXEC only marks; what is wrong with the rest, the kernel says */
 		return NEXT(close_range)(first, last, flags);
 	return close_runs(first, last, 0);
 }
@@ -358,7 +359,8 @@ API ssize_t preadv2(int fd, const struct iovec *iov, int cnt, off_t off, int fla
 
 	if (!f)
 		return NEXT(preadv2)(fd, iov, cnt, off, flags);
-	return off == -1 ? vectors_here(f, fd, iov, cnt, false) : vectors_at(f, iov, cnt, off, false);
+	return off == -1 ? vectors_here(f, fd, iov, cnt, false)
+			 : vectors_at(f, iov, cnt, off, false);
 }
 
 API ssize_t pwritev2(int fd, const struct iovec *iov, int cnt, off_t off, int flags)

@@ -84,7 +84,8 @@ API void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	if (!preload_front_now() || !vma_tracking())
 		return NEXT(mremap)(old, old_len, new_len, flags, new_addr);
 	if (vma_pinned((uintptr_t)old, old_len)) {
-		/* Growing in place and shrinking leave the pages where they are; a move would not. */
+		/* Growing in place and shrinking leave the pages where they are; a move would not.
+		 */
 		if (new_len < old_len &&
 		    !leaving((uintptr_t)old + new_len, old_len - new_len, &bar))
 			return MAP_FAILED;

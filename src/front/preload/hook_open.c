@@ -27,7 +27,8 @@ static int open_node(const struct path *p, int flags)
 	}
 	fd = p->kind == PATH_IOMMU ? file_open_ctx(f, flags) : file_open_device(f, p->index, flags);
 	if (fd < 0)
-		explain_refusal(p->kind == PATH_IOMMU ? "open(/dev/iommu)" : "open of a VFIO device",
+		explain_refusal(p->kind == PATH_IOMMU ? "open(/dev/iommu)"
+						      : "open of a VFIO device",
 				-1, fd);
 	return (int)edge_ret(fd);
 }
@@ -42,16 +43,16 @@ static int open_any(int dirfd, const char *path, int flags, mode_t mode)
 	return NEXT(openat)(p.dirfd, p.name, flags, mode);
 }
 
-#define MODE_ARG(flags, last)                                                                      \
-	({                                                                                         \
-		mode_t m_ = 0;                                                                     \
-		if ((flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) {                            \
-			va_list ap_;                                                               \
-			va_start(ap_, last);                                                       \
-			m_ = va_arg(ap_, mode_t);                                                  \
-			va_end(ap_);                                                               \
-		}                                                                                  \
-		m_;                                                                                \
+#define MODE_ARG(flags, last)                                           \
+	({                                                              \
+		mode_t m_ = 0;                                          \
+		if ((flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) { \
+			va_list ap_;                                    \
+			va_start(ap_, last);                            \
+			m_ = va_arg(ap_, mode_t);                       \
+			va_end(ap_);                                    \
+		}                                                       \
+		m_;                                                     \
 	})
 
 API int open(const char *path, int flags, ...)

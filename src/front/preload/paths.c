@@ -40,9 +40,10 @@ static const char *const replaced[] = {
 /* First components of relative names that may lead into a replaced tree. */
 static bool may_enter(const char *path)
 {
-	static const char *const first[] = { "dev",	"sys",	"bus",	"class",  "kernel", "devices",
-					     "module",	"vfio", "iommu", "pci",	  "virtual", "char",
-					     "511:",	"iommu_groups", "..",	  "." };
+	static const char *const first[] = { "dev",    "sys",          "bus",     "class",
+					     "kernel", "devices",      "module",  "vfio",
+					     "iommu",  "pci",          "virtual", "char",
+					     "511:",   "iommu_groups", "..",      "." };
 
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		if (!strncmp(path, first[i], strlen(first[i])))

@@ -18,15 +18,15 @@
 
 /* The next definition of a libc function; resolved once. Ends the process's call with ENOSYS. */
 void *next_symbol(const char *name);
-#define NEXT(fn)                                                                                   \
-	({                                                                                         \
-		static __typeof__(&fn) next_;                                                      \
-		__typeof__(&fn) p_ = __atomic_load_n(&next_, __ATOMIC_RELAXED);                    \
-		if (unlikely(!p_)) {                                                               \
-			p_ = (__typeof__(&fn))next_symbol(#fn);                                    \
-			__atomic_store_n(&next_, p_, __ATOMIC_RELAXED);                            \
-		}                                                                                  \
-		p_;                                                                                \
+#define NEXT(fn)                                                                \
+	({                                                                      \
+		static __typeof__(&fn) next_;                                   \
+		__typeof__(&fn) p_ = __atomic_load_n(&next_, __ATOMIC_RELAXED); \
+		if (unlikely(!p_)) {                                            \
+			p_ = (__typeof__(&fn))next_symbol(#fn);                 \
+			__atomic_store_n(&next_, p_, __ATOMIC_RELAXED);         \
+		}                                                               \
+		p_;                                                             \
 	})
 
 /* The machine of this process, built at first need. NULL: cannot be (reason in why_last()). */
@@ -47,7 +47,7 @@ enum path_kind {
 
 struct path {
 	enum path_kind kind;
-	unsigned index;	  /* PATH_DEVICE */
+	unsigned index;   /* PATH_DEVICE */
 	const char *name; /* to hand to libc, with @dirfd */
 	int dirfd;
 	char buf[PATH_MAX];

@@ -45,7 +45,8 @@ struct front *preload_front_now(void)
 
 const char *preload_root_now(void)
 {
-	return atomic_load_explicit(&state.root_ready, memory_order_acquire) ? state.config.root : NULL;
+	return atomic_load_explicit(&state.root_ready, memory_order_acquire) ? state.config.root
+									     : NULL;
 }
 
 const char *preload_root(void)
@@ -104,7 +105,8 @@ struct front *preload_front(void)
 	return f;
 }
 
-/* A child starts without a machine: its memory is another, and the parent's threads are not here. */
+/* A child starts without a machine: its memory is another, and the parent's threads are not here.
+ */
 static void after_fork(void)
 {
 	mtx_init(&state.lock, LOCK_NONE);

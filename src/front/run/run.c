@@ -24,7 +24,7 @@
 #include "front/lib/rundir.h"
 
 #define OWN_FAILURE 125
-#define PRELOAD	    "libuiommufd-preload.so"
+#define PRELOAD     "libuiommufd-preload.so"
 
 static void usage(FILE *to)
 {
@@ -134,7 +134,8 @@ static int set_environment(const struct config *c, const char *preload)
 	char path[PATH_MAX], list[2 * PATH_MAX];
 
 	if (strpbrk(preload, " :"))
-		return refuse(EINVAL, "%s: the dynamic linker cannot preload a path with a space or colon",
+		return refuse(EINVAL,
+			      "%s: the dynamic linker cannot preload a path with a space or colon",
 			      preload);
 	snprintf(path, sizeof(path), "%s/config", c->root);
 	snprintf(list, sizeof(list), "%s%s%s", preload, others && *others ? ":" : "",
@@ -178,7 +179,8 @@ static void warn_if_static(const char *name)
 	if (read(fd, &eh, sizeof(eh)) == sizeof(eh) && !memcmp(eh.e_ident, ELFMAG, SELFMAG) &&
 	    eh.e_ident[EI_CLASS] == ELFCLASS64) {
 		for (unsigned i = 0; i < eh.e_phnum; i++)
-			if (pread(fd, &ph, sizeof(ph), (off_t)(eh.e_phoff + i * sizeof(ph))) == sizeof(ph) &&
+			if (pread(fd, &ph, sizeof(ph), (off_t)(eh.e_phoff + i * sizeof(ph))) ==
+				    sizeof(ph) &&
 			    ph.p_type == PT_INTERP)
 				dynamic = true;
 		if (!dynamic)

@@ -28,6 +28,7 @@ struct table_arena {
 	size_t dirty;    /* tables that came back with something in them */
 	uint64_t *spare; /* addresses given back */
 	size_t nspare;
+	size_t table_bytes; /* size of the tables that are used again */
 	pthread_mutex_t lock;
 };
 
@@ -37,7 +38,8 @@ static inline void *table_arena_alloc(void *arg, size_t size, uint64_t *addr)
 	void *p = NULL;
 
 	pthread_mutex_lock(&a->lock);
-	if (a->nspare) {
+	a->used = (a->used + size - 1) & ~(size - 1);
+	if (a->nspare && size == a->table_bytes) {
 		*addr = a->spare[--a->nspare];
 		p = a->mem + (*addr - ARENA_BASE);
 	} else if (a->used + size <= ARENA_SIZE) {
@@ -52,12 +54,13 @@ static inline void *table_arena_alloc(void *arg, size_t size, uint64_t *addr)
 
 static inline void table_arena_free(void *arg, void *ptr, uint64_t addr, size_t size)
 {
-	static const char zero[4096];
+	static const char zero[16384];
 	struct table_arena *a = arg;
 
 	pthread_mutex_lock(&a->lock);
 	a->dirty += memcmp(ptr, zero, size) != 0;
-	a->spare[a->nspare++] = addr;
+	if (size == a->table_bytes)
+		a->spare[a->nspare++] = addr;
 	a->out--;
 	pthread_mutex_unlock(&a->lock);
 }
@@ -75,7 +78,7 @@ static const struct pt_ops table_arena_ops = { table_arena_alloc, table_arena_fr
 
 static inline void table_arena_init(struct table_arena *a)
 {
-	*a = (struct table_arena){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	*a = (struct table_arena){ .lock = PTHREAD_MUTEX_INITIALIZER, .table_bytes = 4096 };
 	a->mem = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	a->spare = calloc(ARENA_SIZE / 4096, sizeof(*a->spare));

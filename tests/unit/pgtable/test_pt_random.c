@@ -14,6 +14,7 @@
 #include "../../model/pgtable_model.h"
 #include "base/bits.h"
 #include "base/why.h"
+#include "fmt_odd.h"
 #include "pgtable/pt.h"
 #include "table_arena.h"
 
@@ -24,6 +25,7 @@ struct run {
 	uint64_t rng;
 	uint64_t seed, op;
 	uint64_t first, last; /* window */
+	uint64_t granule, large, huge;
 };
 
 static uint64_t rnd(struct run *r)
@@ -50,18 +52,18 @@ static uint64_t below(struct run *r, uint64_t n)
 /* A place in the window, often at or next to a multiple of a large page. */
 static uint64_t some_iova(struct run *r)
 {
-	uint64_t v = r->first + (below(r, r->last - r->first + 1) & ~0xfffull);
+	uint64_t v = r->first + align_down(below(r, r->last - r->first + 1), r->granule);
 
 	switch (below(r, 5)) {
 	case 0:
-		v = align_down(v, GIB);
+		v = align_down(v, r->huge);
 		break;
 	case 1:
 	case 2:
-		v = align_down(v, 2 * MIB);
+		v = align_down(v, r->large);
 		break;
 	case 3:
-		v = align_down(v, 2 * MIB) - 0x1000 * below(r, 4);
+		v = align_down(v, r->large) - r->granule * below(r, 4);
 		break;
 	default:
 		break;
@@ -71,11 +73,11 @@ static uint64_t some_iova(struct run *r)
 
 static uint64_t some_len(struct run *r, uint64_t iova)
 {
-	static const uint64_t unit[] = { 0x1000, 0x1000, 0x1000, 2 * MIB, 2 * MIB, GIB };
+	const uint64_t unit[] = { r->granule, r->granule, r->granule, r->large, r->large, r->huge };
 	uint64_t len = unit[below(r, ARRAY_LEN(unit))] * (1 + below(r, 3));
 
 	if (below(r, 3) == 0)
-		len += 0x1000 * below(r, 600);
+		len += r->granule * below(r, 600);
 	return min_u64(len, r->last - iova + 1);
 }
 
@@ -90,7 +92,7 @@ static void compare_at(struct run *r, uint64_t iova)
 		return;
 	}
 	check(r, rc == 0);
-	check(r, w.pa == p->pa + (iova & 0xfff));
+	check(r, w.pa == p->pa + (iova & (r->granule - 1)));
 	check(r, w.prot == (p->prot & 3u));
 	check(r, w.size_lg2 == p->lg2);
 }
@@ -119,7 +121,7 @@ static void compare_all(struct run *r)
 	check(r, pt_check(&r->pt) == 0);
 	pt_for_each_leaf(&r->pt, 0, UINT64_MAX, compare_leaf, &s);
 	for (uint64_t i = 0; i < r->m.n; i++)
-		bytes += r->m.page[i].lg2 ? 0x1000 : 0;
+		bytes += r->m.page[i].lg2 ? r->granule : 0;
 	check(r, s.bytes == bytes);
 }
 
@@ -127,7 +129,7 @@ static void step_map(struct run *r)
 {
 	uint64_t iova = some_iova(r), len = some_len(r, iova);
 	/* outputs that agree with the IOVA in their low bits, so that large pages form */
-	uint64_t pa = iova + (4 + below(r, 3)) * GIB;
+	uint64_t pa = (iova & ((1ull << 48) - 1)) + (4 + below(r, 3)) * GIB;
 	unsigned prot = 1 + (unsigned)below(r, 3);
 	bool small = below(r, 8) == 0;
 	uint64_t sum;
@@ -135,7 +137,7 @@ static void step_map(struct run *r)
 	int rc, want;
 
 	if (below(r, 4) == 0)
-		pa += 0x1000 * below(r, 1024);
+		pa += r->granule * below(r, 1024);
 	pt_gather_init(&g);
 	want = model_map(&r->m, iova, pa, len, prot, small);
 	sum = want ? table_arena_sum(&r->arena) : 0;
@@ -164,42 +166,62 @@ static void step_unmap(struct run *r)
 	pt_gather_free(&r->pt, &g);
 }
 
-static void sequence(unsigned levels, uint64_t base, bool biased, uint64_t sizes)
+static void play(struct run *r, const struct pt_format *format, struct pt_config *c, uint64_t base)
 {
 	const char *seed = getenv("PT_SEED"), *ops = getenv("PT_OPS");
 	const uint64_t len = 2 * GIB + 16 * MIB;
-	struct run r = { .seed = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL) };
-	struct pt_config c;
-	struct pt_gather g;
 	uint64_t n = ops ? strtoull(ops, NULL, 0) : 1500;
+	struct pt_gather g;
+
+	r->seed = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
+	assert_int_equal(pt_init_format(&r->pt, format, c), 0);
+	r->granule = 1ull << pt_granule_lg2(&r->pt);
+	assert_true(model_init(&r->m, base, len + 2 * GIB, pt_granule_lg2(&r->pt), r->pt.pgsizes));
+	r->first = base;
+	r->last = base + len - 1;
+	r->rng = r->seed * 0x9e3779b97f4a7c15ull | 1;
+	for (r->op = 0; r->op < n; r->op++) {
+		if (below(r, 5) < 3)
+			step_map(r);
+		else
+			step_unmap(r);
+		for (unsigned i = 0; i < 8; i++)
+			compare_at(r, r->first + below(r, len));
+		if (r->op % 256 == 0)
+			compare_all(r);
+	}
+	compare_all(r);
+	pt_gather_init(&g);
+	pt_unmap(&r->pt, r->first >> 63 ? -(1ull << (r->pt.width - 1)) : 0,
+		 format->fmt->sign_extend ? 1ull << (r->pt.width - 1) : 1ull << r->pt.width, &g);
+	pt_gather_free(&r->pt, &g);
+	check(r, r->arena.out == 1);
+	pt_destroy(&r->pt);
+	check(r, r->arena.out == 0 && r->arena.dirty == 0);
+	model_finish(&r->m);
+	table_arena_finish(&r->arena);
+}
+
+static void sequence(unsigned levels, uint64_t base, bool biased, uint64_t sizes)
+{
+	struct run r = { .large = 2 * MIB, .huge = GIB };
+	struct pt_config c;
 
 	table_arena_init(&r.arena);
 	c = table_arena_config(&r.arena, levels, biased);
 	c.pgsizes = sizes;
-	assert_int_equal(pt_init(&r.pt, &c), 0);
-	assert_true(model_init(&r.m, base, len + 2 * GIB, 12, sizes));
-	r.first = base;
-	r.last = base + len - 1;
-	r.rng = r.seed * 0x9e3779b97f4a7c15ull | 1;
-	for (r.op = 0; r.op < n; r.op++) {
-		if (below(&r, 5) < 3)
-			step_map(&r);
-		else
-			step_unmap(&r);
-		for (unsigned i = 0; i < 8; i++)
-			compare_at(&r, r.first + below(&r, len));
-		if (r.op % 256 == 0)
-			compare_all(&r);
-	}
-	compare_all(&r);
-	pt_gather_init(&g);
-	pt_unmap(&r.pt, 0, UINT64_MAX >> (64 - 12 - 9 * levels), &g);
-	pt_gather_free(&r.pt, &g);
-	check(&r, r.arena.out == 1);
-	pt_destroy(&r.pt);
-	check(&r, r.arena.out == 0 && r.arena.dirty == 0);
-	model_finish(&r.m);
-	table_arena_finish(&r.arena);
+	play(&r, &pt_format_vtdss, &c, base);
+}
+
+static void odd_sequence(uint64_t base)
+{
+	struct run r = { .large = 32 * MIB, .huge = 512 * MIB };
+	struct pt_config c;
+
+	table_arena_init(&r.arena);
+	r.arena.table_bytes = 16384;
+	c = table_arena_config(&r.arena, 3, true);
+	play(&r, &odd_format, &c, base);
 }
 
 #define ALL_SIZES (1ull << 12 | 1ull << 21 | 1ull << 30)
@@ -228,6 +250,18 @@ static void any_sequence__without_1g_pages__as_the_model(void **state)
 	sequence(4, 7 * GIB, true, ALL_SIZES & ~(1ull << 30));
 }
 
+static void any_sequence__odd_format_lower_half__as_the_model(void **state)
+{
+	(void)state;
+	odd_sequence(128 * GIB - GIB);
+}
+
+static void any_sequence__odd_format_upper_half__as_the_model(void **state)
+{
+	(void)state;
+	odd_sequence(-(128 * GIB) - GIB);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +269,8 @@ int main(void)
 		cmocka_unit_test(any_sequence__3_levels_by_callback__as_the_model),
 		cmocka_unit_test(any_sequence__5_levels_across_256t__as_the_model),
 		cmocka_unit_test(any_sequence__without_1g_pages__as_the_model),
+		cmocka_unit_test(any_sequence__odd_format_lower_half__as_the_model),
+		cmocka_unit_test(any_sequence__odd_format_upper_half__as_the_model),
 	};
 
 	return cmocka_run_group_tests_name("pt_random", tests, NULL, NULL);
