@@ -134,6 +134,14 @@ static ALWAYS_INLINE uint64_t fmt_iova(const struct pt_fmt *f, const struct pt *
 	return f->sign_extend && va > mask >> 1 ? va | ~mask : va;
 }
 
+/* The last va that can be in one range with @va. */
+static ALWAYS_INLINE uint64_t fmt_last_with(const struct pt_fmt *f, const struct pt *t, uint64_t va)
+{
+	uint64_t mask = UINT64_MAX >> (64 - t->width);
+
+	return f->sign_extend && va <= mask >> 1 ? mask >> 1 : mask;
+}
+
 static ALWAYS_INLINE uint64_t fmt_swap(const struct pt_fmt *f, uint64_t e)
 {
 	return f->big_endian ? __builtin_bswap64(e) : e;

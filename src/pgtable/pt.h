@@ -195,9 +195,9 @@ static inline int pt_map(struct pt *t, uint64_t iova, uint64_t pa, uint64_t len,
  * pt_unmap() - remove what [iova, iova + len) translates to
  * @g: gathers the range, and the tables whose whole span lies in it
  *
- * Cannot fail, allocates nothing. Holes are skipped. A leaf is never split: one that begins in the
- * range goes as a whole, even if it ends behind it (the result is then greater); one that begins
- * before the range stays.
+ * Cannot fail, allocates nothing. What the table does not decode of the range is ignored. Holes are
+ * skipped. A leaf is never split: one that begins in the range goes as a whole, even if it ends
+ * behind it (the result is then greater); one that begins before the range stays.
  *
  * Locks:  none; see the top of this file
  * Return: bytes unmapped

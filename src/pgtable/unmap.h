@@ -129,9 +129,11 @@ static ALWAYS_INLINE size_t pt_unmap_with(const struct pt_fmt *f, struct pt *t, 
 
 	u.bytes = u.end = 0;
 	u.levels = 0;
-	if (unlikely(!len || iova + (len - 1) < iova || !fmt_va(f, t, iova, &u.first) ||
-		     !fmt_va(f, t, iova + (len - 1), &u.last) || u.last < u.first))
+	if (unlikely(!len || !fmt_va(f, t, iova, &u.first)))
 		return 0;
+	if (unlikely(iova + (len - 1) < iova || !fmt_va(f, t, iova + (len - 1), &u.last) ||
+		     u.last < u.first))
+		u.last = fmt_last_with(f, t, u.first);
 	if (unlikely(u.first & mask)) { /* the leaf there began before the range */
 		if ((u.first | mask) >= u.last)
 			return 0;
@@ -142,7 +144,7 @@ static ALWAYS_INLINE size_t pt_unmap_with(const struct pt_fmt *f, struct pt *t, 
 
 		if (likely(f->present(e)) && (!f->contiguous || f->leaf_lg2(t, e, 0) == gran)) {
 			fmt_store(f, item, 0);
-			pt_gather_range(g, iova, iova + (len - 1));
+			pt_gather_range(g, iova, iova + mask);
 			g->levels |= 1;
 			return 1ull << gran;
 		}

@@ -502,6 +502,23 @@ static void pt_unmap__holes_and_nothing__counted_right(void **state)
 	finish(f);
 }
 
+static void pt_unmap__more_than_the_table_decodes__clipped(void **state)
+{
+	struct fixture *f = fixture(&(struct pt_config){ .levels = 3 });
+	const uint64_t end = 1ull << 39;
+
+	(void)state;
+	map_ok(f, end - 0x2000, 0, 0x2000, RW);
+	assert_int_equal(pt_unmap(&f->pt, end - 0x1000, UINT64_MAX, &f->g), 0x1000);
+	assert_int_equal(f->g.last, end - 1);
+	map_ok(f, end - 0x1000, 0, 0x1000, RW);
+	assert_int_equal(pt_unmap(&f->pt, 0, UINT64_MAX, &f->g), 0x2000);
+	assert_int_equal(f->g.first, 0);
+	assert_int_equal(f->g.last, end - 1);
+	expect_hole(f, end - 1);
+	finish(f);
+}
+
 static void pt_unmap__unaligned_start__rounded_inwards(void **state)
 {
 	struct fixture *f = plain();
@@ -708,6 +725,7 @@ int main(void)
 		cmocka_unit_test(pt_unmap__end_inside_large_page__goes_whole),
 		cmocka_unit_test(pt_unmap__begins_inside_large_page__stays),
 		cmocka_unit_test(pt_unmap__holes_and_nothing__counted_right),
+		cmocka_unit_test(pt_unmap__more_than_the_table_decodes__clipped),
 		cmocka_unit_test(pt_unmap__unaligned_start__rounded_inwards),
 		cmocka_unit_test(pt_walk__permissions__and_of_all_levels),
 		cmocka_unit_test(pt_walk__reserved_bit__ebadmsg_and_lint_finds_it),
