@@ -33,6 +33,7 @@ static const char help_common[] =
 	"  --format NAME    see `uiommufd pgtable --help`\n"
 	"  --levels N       levels of tables; default: the format's usual number\n"
 	"  --granule SIZE   4k, 16k or 64k, where the format has a choice\n"
+	"  --page-shift N   the same for formats with one page size of 2^N bytes\n"
 	"  --base PA        physical address of the first byte of the file (hexadecimal with 0x)\n";
 
 static const char help_look[] =
@@ -99,12 +100,24 @@ static const char help_lint_end[] =
 
 /* ---- options ---- */
 
-enum { O_FORMAT = 1, O_LEVELS, O_GRANULE, O_BASE, O_ROOT, O_SCRIPT, O_OUT, O_IMAGE, O_HELP };
+enum {
+	O_FORMAT = 1,
+	O_LEVELS,
+	O_GRANULE,
+	O_SHIFT,
+	O_BASE,
+	O_ROOT,
+	O_SCRIPT,
+	O_OUT,
+	O_IMAGE,
+	O_HELP
+};
 
 static const struct option long_options[] = {
 	{ "format", required_argument, NULL, O_FORMAT },
 	{ "levels", required_argument, NULL, O_LEVELS },
 	{ "granule", required_argument, NULL, O_GRANULE },
+	{ "page-shift", required_argument, NULL, O_SHIFT },
 	{ "base", required_argument, NULL, O_BASE },
 	{ "root", required_argument, NULL, O_ROOT },
 	{ "script", required_argument, NULL, O_SCRIPT },
@@ -164,6 +177,10 @@ static int parse_option(struct opts *o, int opt)
 			       : usage("not a number of levels:", optarg);
 	case O_GRANULE:
 		return granule(optarg, &o->granule) ? 0 : usage("not a granule:", optarg);
+	case O_SHIFT:
+		return number(optarg, &o->granule) && o->granule && o->granule < 64
+			       ? 0
+			       : usage("not a page shift:", optarg);
 	case O_BASE:
 		o->has_base = true;
 		return number(optarg, &o->base) && !(o->base & 4095)

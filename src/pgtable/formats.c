@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+extern const struct pt_format pt_format_vtdss;
+
 static const struct pt_format *const formats[] = {
 	&pt_format_vtdss,
 };

@@ -11,6 +11,7 @@ struct pt_gather;
 struct pt_walk_result;
 struct pt_fmt;
 
+/* Formats whose walk pt_fast.h inlines have an id; others have 0. */
 enum pt_format_id {
 	PT_VTD = 1, /* Intel VT-d second stage */
 };
@@ -31,8 +32,6 @@ struct pt_format {
 	size_t (*unmap)(struct pt *t, uint64_t iova, uint64_t len, struct pt_gather *g);
 	int (*walk)(const struct pt *t, uint64_t iova, struct pt_walk_result *r);
 };
-
-extern const struct pt_format pt_format_vtdss;
 
 /* NULL: no such format. */
 const struct pt_format *pt_format_find(const char *name);

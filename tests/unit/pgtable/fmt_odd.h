@@ -147,7 +147,6 @@ static int odd_walk(const struct pt *t, uint64_t iova, struct pt_walk_result *r)
 static const struct pt_format odd_format = {
 	.name = "odd",
 	.title = "a format for tests",
-	.id = 200,
 	.min_levels = 2,
 	.max_levels = 3,
 	.usual_levels = 3,

@@ -170,6 +170,9 @@ static void any_verb__wrong_usage__status_2(void **state)
 	assert_int_equal(run("image --format vtd --base 0x1001 --script s --out o"), 2);
 	assert_int_equal(run("image --format none --base 0 --script s --out o"), 2);
 	assert_int_equal(run("image --format vtd --levels 9 --base 0 --script s --out o"), 2);
+	assert_int_equal(run("image --format vtd --granule 64k --base 0 --script s --out o"), 2);
+	assert_int_equal(run("image --format vtd --page-shift 16 --base 0 --script s --out o"), 2);
+	assert_int_equal(run("image --format vtd --page-shift x --base 0 --script s --out o"), 2);
 	assert_int_equal(run("image --format vtd --base 0 --script missing --out o"), 2);
 	assert_int_equal(run("dump --format vtd --base 0 --image missing"), 2);
 	assert_int_equal(run("walk" LOOK), 2);

@@ -210,7 +210,7 @@ static void sequence(unsigned levels, uint64_t base, bool biased, uint64_t sizes
 	table_arena_init(&r.arena);
 	c = table_arena_config(&r.arena, levels, biased);
 	c.pgsizes = sizes;
-	play(&r, &pt_format_vtdss, &c, base);
+	play(&r, pt_format_find("vtd"), &c, base);
 }
 
 static void odd_sequence(uint64_t base)
