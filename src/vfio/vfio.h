@@ -52,7 +52,7 @@ ssize_t vfio_file_pwrite(struct vfio_file *f, uintptr_t buf, size_t n, uint64_t 
 /* How mmap(2) of the device is to be done. */
 enum vfio_map_how {
 	VFIO_MAP_MEMORY, /* map vfio_pci_memfd() at the same offset */
-	VFIO_MAP_FAULT,	 /* reserve inaccessible memory; faults come to vfio_file_mmio() */
+	VFIO_MAP_FAULT,  /* reserve inaccessible memory; faults come to vfio_file_mmio() */
 };
 /* Checks of mmap(2) in order; 0 and *@how, or -errno. @flags, @prot as mmap(2). */
 int vfio_file_mmap(struct vfio_file *f, size_t len, int prot, int flags, uint64_t off,
