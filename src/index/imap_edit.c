@@ -15,10 +15,11 @@
 #include "base/why.h"
 #include "index/imap_node.h"
 
-#define LEAF_ROOMY   (LEAF_MAX - LEAF_MAX / 4) /* a leaf with at most this takes entries in */
-#define LEAF_SPARSE  (LEAF_MAX / 4)
-#define INNER_ROOMY  (INNER_MAX - INNER_MAX / 4)
-#define INNER_SPARSE (INNER_MAX / 4)
+#define LEAF_TAKES   26u /* a leaf with at most this takes entries in */
+#define LEAF_MERGED  23u /* merging makes none that has more */
+#define LEAF_SPARSE  7u  /* one with at most this seeks to merge */
+#define INNER_MERGED 24u
+#define INNER_SPARSE 8u
 
 /* The way from the root down to a leaf. */
 struct path {
@@ -70,16 +71,6 @@ err:
 	return refuse(ENOMEM, "no memory for a node of the map of %zu intervals", map->count);
 }
 
-/*
- * An edit reads and writes most of its leaf and the bounds above it: ask for all of it at once,
- * not line by line.
- */
-static inline void prefetch_leaf(const struct imap_leaf *leaf)
-{
-	for (size_t at = 0; at < sizeof(*leaf); at += CACHELINE)
-		__builtin_prefetch((const char *)leaf + at, 1);
-}
-
 static void descend(const struct imap *map, uint64_t at, struct path *p)
 {
 	void *node = map->root;
@@ -91,14 +82,15 @@ static void descend(const struct imap *map, uint64_t at, struct path *p)
 
 		p->node[l] = in;
 		p->idx[l] = i;
-		node = in->child[i];
-		if (l + 2 == map->height) for (int q=0;q<9;q++) __builtin_prefetch((char*)node+q*64);
-		if (l + 1 == map->height) {
-			prefetch_leaf(node);
-			__builtin_prefetch(&in->room[i], 1);
-			__builtin_prefetch((const char *)(&in->room[i] + 1) - 1, 1);
-		}
 		p->end = child_end(in, i, p->end);
+		node = in->child[i];
+		/* The bounds above the leaf and all of the leaf: an edit needs most of them. */
+		if (l + 1 == map->height) {
+			prefetch(&in->room[i], sizeof(in->room[i]));
+			prefetch(node, sizeof(struct imap_leaf));
+		} else if (l + 2 == map->height) {
+			prefetch(node, offsetof(struct imap_inner, room));
+		}
 	}
 	p->leaf = node;
 }
@@ -250,7 +242,7 @@ static bool leaf_shift(const struct imap *map, struct path *p, unsigned *slot)
 	i = p->idx[map->height - 1];
 	left = i ? in->child[i - 1] : NULL;
 	right = i + 1 < in->n ? in->child[i + 1] : NULL;
-	if (left && left->n <= LEAF_ROOMY) {
+	if (left && left->n <= LEAF_TAKES) {
 		was = left->n;
 		k = (leaf->n - was) / 2;
 		leaf_move(left, was, leaf, 0, k);
@@ -265,7 +257,7 @@ static bool leaf_shift(const struct imap *map, struct path *p, unsigned *slot)
 		}
 		return true;
 	}
-	if (right && right->n <= LEAF_ROOMY) {
+	if (right && right->n <= LEAF_TAKES) {
 		k = (leaf->n - right->n) / 2;
 		leaf_move(right, 0, leaf, leaf->n - k, k);
 		in->key[i + 1] = right->start[0];
@@ -460,14 +452,14 @@ static bool merge(struct imap *map, struct imap_inner *in, unsigned i, bool leav
 	if (leaves) {
 		struct imap_leaf *left = in->child[i], *right = in->child[i + 1];
 
-		if (left->n + right->n > LEAF_ROOMY)
+		if (left->n + right->n > LEAF_MERGED)
 			return false;
 		leaf_move(left, left->n, right, 0, right->n);
 		pool_put(&map->leaves, right);
 	} else {
 		struct imap_inner *left = in->child[i], *right = in->child[i + 1];
 
-		if (left->n + right->n > INNER_ROOMY)
+		if (left->n + right->n > INNER_MERGED)
 			return false;
 		inner_move(left, right, 0, right->n);
 		pool_put(&map->inners, right);

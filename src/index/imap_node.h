@@ -76,6 +76,14 @@ static inline unsigned keys_le(const uint64_t *key, const uint32_t *n, uint64_t 
 	return unlikely(x == UINT64_MAX) && c > *n ? *n : c; /* I3 */
 }
 
+/* Asks for all cache lines of [p, p + len) at once, rather than one after the other as needed. */
+static inline void prefetch(const void *p, size_t len)
+{
+	for (size_t at = 0; at < len; at += CACHELINE)
+		__builtin_prefetch((const char *)p + at);
+	__builtin_prefetch((const char *)p + len - 1);
+}
+
 /* The child of @in that @x belongs to. */
 static inline unsigned inner_slot(const struct imap_inner *in, uint64_t x)
 {
