@@ -2,6 +2,7 @@
 /* `uiommufd pgtable`: make page tables in a file, and look at such a file. */
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,9 @@
 #include "cmd.h"
 #include "pgtable/pt.h"
 #include "pgtable_image.h"
+#include "pgtable_opts.h"
 
 typedef unsigned long long ull;
-
-enum { EXIT_NO = 1, EXIT_USAGE = 2 };
 
 static const char help_top[] =
 	"Usage: uiommufd pgtable VERB [OPTION]...\n"
@@ -26,19 +26,6 @@ static const char help_top[] =
 	"  lint    examine every entry of it\n"
 	"\n"
 	"Every verb has --help. Formats:\n";
-
-static const char help_common[] =
-	"\n"
-	"The table:\n"
-	"  --format NAME    see `uiommufd pgtable --help`\n"
-	"  --levels N       levels of tables; default: the format's usual number\n"
-	"  --granule SIZE   4k, 16k or 64k, where the format has a choice\n"
-	"  --page-shift N   the same for formats with one page size of 2^N bytes\n"
-	"  --base PA        physical address of the first byte of the file (hexadecimal with 0x)\n";
-
-static const char help_look[] =
-	"  --root PA        address of the root table; default: the base\n"
-	"  --image FILE     the table memory, as `pgtable image` writes it\n";
 
 static const char help_image[] =
 	"Usage: uiommufd pgtable image --format NAME [--levels N] --base PA --script FILE --out FILE\n"
@@ -98,152 +85,6 @@ static const char help_lint_end[] =
 	"\n"
 	"Exit status: 0 nothing found; 1 problems; 2 wrong usage, or the file could not be read.\n";
 
-/* ---- options ---- */
-
-enum {
-	O_FORMAT = 1,
-	O_LEVELS,
-	O_GRANULE,
-	O_SHIFT,
-	O_BASE,
-	O_ROOT,
-	O_SCRIPT,
-	O_OUT,
-	O_IMAGE,
-	O_HELP
-};
-
-static const struct option long_options[] = {
-	{ "format", required_argument, NULL, O_FORMAT },
-	{ "levels", required_argument, NULL, O_LEVELS },
-	{ "granule", required_argument, NULL, O_GRANULE },
-	{ "page-shift", required_argument, NULL, O_SHIFT },
-	{ "base", required_argument, NULL, O_BASE },
-	{ "root", required_argument, NULL, O_ROOT },
-	{ "script", required_argument, NULL, O_SCRIPT },
-	{ "out", required_argument, NULL, O_OUT },
-	{ "image", required_argument, NULL, O_IMAGE },
-	{ "help", no_argument, NULL, O_HELP },
-	{ NULL, 0, NULL, 0 },
-};
-
-struct opts {
-	const char *format, *script, *out, *image;
-	uint64_t base, root, levels, granule;
-	bool has_base, has_root, help;
-};
-
-static bool number(const char *s, uint64_t *n)
-{
-	char *end;
-
-	errno = 0;
-	*n = strtoull(s, &end, 0);
-	return !errno && end != s && *s != '-' && !*end;
-}
-
-static bool granule(const char *s, uint64_t *lg2)
-{
-	static const struct {
-		const char *name;
-		unsigned lg2;
-	} sizes[] = { { "4k", 12 }, { "16k", 14 }, { "64k", 16 } };
-
-	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
-		if (!strcmp(s, sizes[i].name)) {
-			*lg2 = sizes[i].lg2;
-			return true;
-		}
-	}
-	return false;
-}
-
-static int usage(const char *what, const char *value)
-{
-	fprintf(stderr, "uiommufd pgtable: %s%s%s%s; try --help\n", what, value ? " \"" : "",
-		value ? value : "", value ? "\"" : "");
-	return EXIT_USAGE;
-}
-
-static int parse_option(struct opts *o, int opt)
-{
-	switch (opt) {
-	case O_FORMAT:
-		o->format = optarg;
-		return 0;
-	case O_LEVELS:
-		return number(optarg, &o->levels) && o->levels && o->levels < 100
-			       ? 0
-			       : usage("not a number of levels:", optarg);
-	case O_GRANULE:
-		return granule(optarg, &o->granule) ? 0 : usage("not a granule:", optarg);
-	case O_SHIFT:
-		return number(optarg, &o->granule) && o->granule && o->granule < 64
-			       ? 0
-			       : usage("not a page shift:", optarg);
-	case O_BASE:
-		o->has_base = true;
-		return number(optarg, &o->base) && !(o->base & 4095)
-			       ? 0
-			       : usage("not an address of a 4 KiB page:", optarg);
-	case O_ROOT:
-		o->has_root = true;
-		return number(optarg, &o->root) ? 0 : usage("not an address:", optarg);
-	case O_SCRIPT:
-		o->script = optarg;
-		return 0;
-	case O_OUT:
-		o->out = optarg;
-		return 0;
-	case O_IMAGE:
-		o->image = optarg;
-		return 0;
-	case O_HELP:
-		o->help = true;
-		return 0;
-	}
-	return EXIT_USAGE; /* getopt has said what is wrong */
-}
-
-static int parse(struct opts *o, int argc, char **argv)
-{
-	int opt, rc = 0;
-
-	*o = (struct opts){ 0 };
-	optind = 0;
-	while (!rc && !o->help && (opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-		rc = parse_option(o, opt == 'h' ? O_HELP : opt);
-	if (rc || o->help)
-		return rc;
-	if (!o->format)
-		return usage("--format is needed", NULL);
-	if (!o->has_base)
-		return usage("--base is needed", NULL);
-	if (!o->has_root)
-		o->root = o->base;
-	return 0;
-}
-
-static int help(const char *text, const char *end, bool look)
-{
-	fputs(text, stdout);
-	fputs(help_common, stdout);
-	if (look)
-		fputs(help_look, stdout);
-	fputs(end, stdout);
-	return 0;
-}
-
-static struct pt_config config_of(const struct opts *o, struct image *im)
-{
-	return (struct pt_config){ .format = o->format,
-				   .levels = (unsigned)o->levels,
-				   .granule_lg2 = (unsigned)o->granule,
-				   .root = o->root,
-				   .ops = &image_ops,
-				   .ops_arg = im };
-}
-
 /* ---- image ---- */
 
 static int script_run(struct pt *t, const char *path)
@@ -267,20 +108,20 @@ static int verb_image(int argc, char **argv)
 	struct image im;
 	struct opts o;
 	struct pt t;
-	int rc = parse(&o, argc, argv);
+	int rc = opts_parse(&o, argc, argv);
 
 	if (o.help)
-		return help(help_image, help_image_end, false);
+		return opts_help(help_image, help_image_end, false);
 	if (rc)
 		return rc;
 	if (!o.script || !o.out)
-		return usage("--script and --out are needed", NULL);
+		return opts_usage("--script and --out are needed", NULL);
 	if (image_create(&im, o.base))
-		return usage("no memory for tables", NULL);
-	c = config_of(&o, &im);
+		return opts_usage("no memory for tables", NULL);
+	c = opts_config(&o, &im);
 	if (pt_init(&t, &c)) {
 		image_finish(&im);
-		return usage(why_last(), NULL);
+		return opts_usage(why_last(), NULL);
 	}
 	rc = script_run(&t, o.script);
 	if (!rc) {
@@ -309,18 +150,18 @@ static int look(const struct opts *o, struct image *im, struct pt *t)
 	int rc;
 
 	if (!o->image)
-		return usage("--image is needed", NULL);
+		return opts_usage("--image is needed", NULL);
 	rc = image_load(im, o->base, o->image);
 	if (rc) {
 		fprintf(stderr, "uiommufd pgtable: %s: %s\n", o->image, strerror(-rc));
 		image_finish(im);
 		return EXIT_USAGE;
 	}
-	c = config_of(o, im);
+	c = opts_config(o, im);
 	c.borrow = true;
 	if (pt_init(t, &c)) {
 		image_finish(im);
-		return usage(why_last(), NULL);
+		return opts_usage(why_last(), NULL);
 	}
 	return 0;
 }
@@ -372,23 +213,23 @@ static int verb_walk(int argc, char **argv)
 	struct image im;
 	struct opts o;
 	struct pt t;
-	int rc = parse(&o, argc, argv), first;
+	int rc = opts_parse(&o, argc, argv), first;
 
 	if (o.help)
-		return help(help_walk, help_walk_end, true);
+		return opts_help(help_walk, help_walk_end, true);
 	if (rc)
 		return rc;
 	first = optind;
 	if (first == argc)
-		return usage("which IOVA?", NULL);
+		return opts_usage("which IOVA?", NULL);
 	rc = look(&o, &im, &t);
 	if (rc)
 		return rc;
 	for (int i = first; i < argc; i++) {
 		uint64_t iova;
 
-		if (!number(argv[i], &iova)) {
-			rc = usage("not an address:", argv[i]);
+		if (!opts_number(argv[i], &iova)) {
+			rc = opts_usage("not an address:", argv[i]);
 			break;
 		}
 		if (walk_one(&t, iova))
@@ -487,10 +328,10 @@ static int verb_dump(int argc, char **argv)
 	struct image im;
 	struct opts o;
 	struct pt t;
-	int rc = parse(&o, argc, argv);
+	int rc = opts_parse(&o, argc, argv);
 
 	if (o.help)
-		return help(help_dump, help_dump_end, true);
+		return opts_help(help_dump, help_dump_end, true);
 	if (!rc)
 		rc = look(&o, &im, &t);
 	if (rc)
@@ -566,10 +407,10 @@ static int verb_lint(int argc, char **argv)
 	struct opts o;
 	struct pt t;
 	long n, lost;
-	int rc = parse(&o, argc, argv);
+	int rc = opts_parse(&o, argc, argv);
 
 	if (o.help)
-		return help(help_lint, help_lint_end, true);
+		return opts_help(help_lint, help_lint_end, true);
 	if (!rc)
 		rc = look(&o, &im, &t);
 	if (rc)
@@ -578,7 +419,7 @@ static int verb_lint(int argc, char **argv)
 	lost = n < 0 ? n : lint_unreached(&t, &im);
 	image_finish(&im);
 	if (lost < 0)
-		return usage("out of memory", NULL);
+		return opts_usage("out of memory", NULL);
 	return n + lost ? EXIT_NO : 0;
 }
 
@@ -608,12 +449,12 @@ int cmd_pgtable(int argc, char **argv)
 	};
 
 	if (argc < 2)
-		return usage("which verb: image, walk, dump or lint?", NULL);
+		return opts_usage("which verb: image, walk, dump or lint?", NULL);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
 		return help_verbs();
 	for (unsigned i = 0; i < ARRAY_LEN(verbs); i++) {
 		if (!strcmp(argv[1], verbs[i].name))
 			return verbs[i].run(argc - 1, argv + 1);
 	}
-	return usage("no such verb:", argv[1]);
+	return opts_usage("no such verb:", argv[1]);
 }
