@@ -41,20 +41,50 @@ int mm_copy_from(struct mm *mm, void *buf, uint64_t va, size_t len);
 int mm_copy_to(struct mm *mm, uint64_t va, const void *buf, size_t len);
 
 /*
+ * Shared memory by descriptor (IOMMU_IOAS_MAP_FILE). The frames are the same as those of any
+ * mapping of the file in the client. A handle keeps the file open; close drops it, what is pinned
+ * stays until it is unpinned.
+ *
+ * mm_file_open(): -EBADF not open, or O_PATH; -ENOMEM, -EMFILE. Any file is accepted.
+ * mm_file_pin(): as mm_pin(), from byte offset @off (page aligned). -EINVAL: not shmem or
+ * hugetlbfs, or a page of the range is not wholly inside the file; -ENOMEM. Pages that the file
+ * does not have yet are allocated.
+ */
+struct mm_file;
+int mm_file_open(struct physmap *pm, int fd, struct mm_file **out);
+void mm_file_close(struct mm_file *f); /* NULL is fine */
+long mm_file_pin(struct mm_file *f, uint64_t off, uint64_t npages, unsigned flags,
+		 struct phys_run *runs, unsigned max, unsigned *nruns);
+
+/*
  * The preload's reports. vma_tracking_start() reads the maps once and from then on trusts the
  * reports. Before the client's call: vma_unmapping(); after it succeeded: vma_mapped().
+ * They hold signals off while they change anything, so a signal handler may map and unmap.
  */
 int vma_tracking_start(void);
-bool vma_tracking(void);
+bool vma_tracking(void); /* false again when there was no memory for the record */
 
 /*
  * Called before [va, va + len) is unmapped or mapped over (MAP_FIXED): moves every pinned frame
  * out of the way and forgets the range. Cheap (a few loads) when nothing there is pinned.
- * 0; -ENOMEM: nothing was changed and the client's call must fail.
+ * 0; -ENOMEM: nothing was changed and the client's call must fail. If the client's call fails
+ * although this succeeded: vma_rescan().
  */
 int vma_unmapping(uint64_t va, uint64_t len);
 
 /* A mapping now stands at [va, va + len) with these mmap(2) arguments. */
 void vma_mapped(uint64_t va, uint64_t len, int prot, int flags, int fd, uint64_t off);
+
+/* [va, va + len) is memory of a device (a BAR): pinning it is EFAULT. After vma_mapped(). */
+void vma_mapped_device(uint64_t va, uint64_t len);
+
+/*
+ * Asks the kernel what stands at [va, va + len): after mremap or shmat, and after a client's call
+ * failed. Marks of vma_mapped_device() in the range are lost.
+ */
+void vma_rescan(uint64_t va, uint64_t len);
+
+/* Descriptor of ours that the client must not close, or -1. */
+int mm_engine_fd(void);
 
 #endif

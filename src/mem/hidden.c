@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Hidden memory: what stands behind frames whose address the client took away.
+ *
+ * One block per run of pages that was moved together. Several maps may refer to one page (each
+ * machine had it pinned), so pages are counted; a page's memory goes back with its last reference
+ * and the block's addresses with the last page.
+ */
+#include <sys/mman.h>
+
+#include "base/fault.h"
+#include "base/pool.h"
+#include "base/sys.h"
+#include "mem/physmap_priv.h"
+
+#define HUGE_MIN (2 * MIB)
+
+struct hidden {
+	char *base;
+	size_t npages;
+	struct mtx lock; /* LOCK_HIDDEN */
+	uint64_t live;   /* references: pages' and the creator's */
+	uint16_t refs[];
+};
+
+/* Large blocks get the alignment of @va within 2 MiB, so that a move keeps huge pages whole. */
+static int map_block(uint64_t va, size_t len, char **out)
+{
+	size_t extra = len >= HUGE_MIN ? HUGE_MIN : 0, head;
+	void *mem;
+	int rc = sys_mmap(NULL, len + extra, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &mem);
+
+	if (rc)
+		return rc;
+	head = extra ? (size_t)((va - (uintptr_t)mem) & (HUGE_MIN - 1)) : 0;
+	if (head)
+		sys_munmap(mem, head);
+	if (extra > head)
+		sys_munmap((char *)mem + head + len, extra - head);
+	*out = (char *)mem + head;
+	return 0;
+}
+
+struct hidden *hidden_create(uint64_t va, size_t npages)
+{
+	struct hidden *h = mem_zalloc(sizeof(*h) + npages * sizeof(h->refs[0]));
+
+	if (!h)
+		return NULL;
+	if (fault_point() || map_block(va, npages << PAGE_LG2, &h->base)) {
+		mem_free(h);
+		return NULL;
+	}
+	/* A fork child must not keep or copy what only devices see. */
+	sys_madvise(h->base, npages << PAGE_LG2, MADV_DONTFORK);
+	h->npages = npages;
+	h->live = 1;
+	mtx_init(&h->lock, LOCK_HIDDEN);
+	return h;
+}
+
+char *hidden_base(struct hidden *h)
+{
+	return h->base;
+}
+
+size_t hidden_npages(const struct hidden *h)
+{
+	return h->npages;
+}
+
+void hidden_refs_begin(struct hidden *h)
+{
+	mtx_lock(&h->lock);
+}
+
+void hidden_ref_page(struct hidden *h, uintptr_t host)
+{
+	lock_assert_held(&h->lock);
+	h->refs[(host - (uintptr_t)h->base) >> PAGE_LG2]++;
+	h->live++;
+}
+
+void hidden_refs_end(struct hidden *h)
+{
+	mtx_unlock(&h->lock);
+}
+
+static void destroy(struct hidden *h)
+{
+	sys_munmap(h->base, h->npages << PAGE_LG2);
+	mem_free(h);
+}
+
+/* Gives the memory of unreferenced pages of [first, first + n) back, in runs. */
+static void release_pages(struct hidden *h, size_t first, size_t n)
+{
+	size_t end = first + n;
+
+	while (first < end) {
+		size_t run = first;
+
+		while (run < end && !h->refs[run])
+			run++;
+		if (run > first)
+			sys_madvise(h->base + (first << PAGE_LG2), (run - first) << PAGE_LG2,
+				    MADV_DONTNEED);
+		first = run + 1;
+	}
+}
+
+void hidden_put_pages(struct hidden *h, uintptr_t host, size_t npages)
+{
+	size_t first = (host - (uintptr_t)h->base) >> PAGE_LG2;
+	uint64_t live;
+
+	mtx_lock(&h->lock);
+	for (size_t i = 0; i < npages; i++)
+		(void)BUG_ON(!h->refs[first + i]--);
+	live = h->live -= npages;
+	if (live)
+		release_pages(h, first, npages);
+	mtx_unlock(&h->lock);
+	if (!live)
+		destroy(h);
+}
+
+void hidden_put(struct hidden *h)
+{
+	uint64_t live;
+
+	mtx_lock(&h->lock);
+	live = --h->live;
+	mtx_unlock(&h->lock);
+	if (!live)
+		destroy(h);
+}
