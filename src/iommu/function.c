@@ -137,11 +137,29 @@ static int build_model(struct uiommufd_device *f, const struct function_spec *sp
 	return rc;
 }
 
+/* A group that somebody owns already gets no new device: it would not be attached. */
+static int join_group(struct machine *m, int id, struct iommu_group **out)
+{
+	struct iommu_group *g;
+	bool owned;
+	int rc = machine_group(m, id, &g);
+
+	if (rc)
+		return rc;
+	mtx_lock(&g->lock);
+	owned = g->owner != NULL;
+	mtx_unlock(&g->lock);
+	if (owned)
+		return refuse(EBUSY, "group %d is in use: its devices are fixed", g->id);
+	*out = g;
+	return 0;
+}
+
 int function_create(struct machine *m, const struct function_spec *spec,
 		    struct uiommufd_device **out)
 {
 	struct uiommufd_device *f;
-	struct iommu_group *g;
+	struct iommu_group *g = NULL;
 	struct pci_addr addr;
 	int rc;
 
@@ -149,7 +167,7 @@ int function_create(struct machine *m, const struct function_spec *spec,
 	if (!rc)
 		rc = parse_addr(m, spec->name, &addr);
 	if (!rc)
-		rc = machine_group(m, spec->group, &g);
+		rc = join_group(m, spec->group, &g);
 	if (rc)
 		return rc;
 	f = mem_zalloc(sizeof(*f));

@@ -52,8 +52,8 @@ struct function_spec {
  * @spec: an empty name stands for the next free "0000:NN:00.0"
  *
  * Return: 0; -EINVAL the description or the spec makes no sense (the reason says what); -EEXIST
- *         the address is taken; -ENOMEM; whatever the model's create() returns. Nothing is left
- *         behind but, possibly, an empty group.
+ *         the address is taken; -EBUSY the group has an owner; -ENOMEM; whatever the model's
+ *         create() returns. Nothing is left behind but, possibly, an empty group.
  */
 int function_create(struct machine *m, const struct function_spec *spec,
 		    struct uiommufd_device **out);

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/* Do the kinds say what they are? */
+#include <errno.h>
+
+#include "abi/iommufd.h"
+#include "iommu_kit.h"
+
+static uint64_t bits(uint64_t v, unsigned high, unsigned low)
+{
+	return v >> low & ((2ull << (high - low)) - 1);
+}
+
+static void kind_find__every_name__itself(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; iommu_kinds[i]; i++)
+		assert_ptr_equal(iommu_kind_find(iommu_kinds[i]->name), iommu_kinds[i]);
+	assert_non_null(iommu_kind_find("vtd"));
+	assert_null(iommu_kind_find("vt"));
+	assert_null(iommu_kind_find(""));
+}
+
+/* What the registers promise is what a domain does. */
+static void vtd_hw_info__registers__consistent(void **state)
+{
+	struct kit *k = *state;
+	struct iommu_hw_info_data d;
+	struct iommu_hw_info_vtd v;
+
+	k->m->iommu.kind->hw_info(&k->dev, &d);
+	assert_int_equal(d.type, IOMMU_HW_INFO_TYPE_INTEL_VTD);
+	assert_int_equal(d.len, 24);
+	memcpy(&v, d.data, sizeof(v));
+	assert_int_equal(v.flags, IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17);
+	assert_int_equal(v.__reserved, 0);
+	assert_int_equal(bits(v.cap_reg, 12, 8), 1 << 2); /* SAGAW: 4 levels */
+	assert_int_equal(pt_levels(&k->dom->pt), 4);
+	assert_int_equal((1ull << (bits(v.cap_reg, 21, 16) + 1)) - 1, k->dom->aperture_last);
+	assert_int_equal(bits(v.cap_reg, 37, 34), 3); /* SSLPS */
+	assert_int_equal(k->dom->pgsizes, 4 * KIB | 2 * MIB | GIB);
+	assert_int_equal(bits(v.cap_reg, 7, 7), 0);  /* CM */
+	assert_int_equal(bits(v.cap_reg, 4, 4), 0);  /* RWBF */
+	assert_int_equal(bits(v.ecap_reg, 0, 0), 1); /* C */
+	assert_int_equal(bits(v.ecap_reg, 1, 1), 1); /* QI, for IR */
+	assert_int_equal(bits(v.ecap_reg, 3, 3), k->dev.irq_isolated);
+	assert_int_equal(bits(v.ecap_reg, 2, 2), k->m->iommu.kind->ats);
+	assert_int_equal(bits(v.ecap_reg, 7, 7), k->dom->enforces_coherency);
+	assert_int_equal(bits(v.ecap_reg, 26, 26), 0); /* NEST */
+	assert_int_equal(bits(v.ecap_reg, 40, 40), k->m->iommu.kind->max_pasids != 0);
+	assert_int_equal(bits(v.ecap_reg, 43, 43), 0); /* SMTS */
+	assert_int_equal(bits(v.ecap_reg, 45, 45), k->m->iommu.kind->dirty);
+}
+
+static void vtd_domain__leaf__has_snp(void **state)
+{
+	struct kit *k = *state;
+	struct pt_walk_result r;
+	char *p = kit_buf(k, PAGE_SIZE, PAGE_SIZE);
+
+	kit_map(k, 0x1000, p, PAGE_SIZE, IOMMU_READ);
+	assert_int_equal(pt_walk(&k->dom->pt, 0x1000, &r), 0);
+	assert_int_equal(r.entry & 0xfff, 1 | 1 << 11);
+}
+
+static void device_resv__kind_and_own__in_order(void **state)
+{
+	static const struct iommu_resv own[] = { { 0x1000, 0x1fff, IOMMU_RESV_RESERVED } };
+	struct kit *k = *state;
+	struct iommu_resv r;
+
+	k->dev.resv = own;
+	k->dev.n_resv = 1;
+	assert_true(iommu_device_resv(&k->dev, 0, &r));
+	assert_int_equal(r.start, 0xfee00000);
+	assert_int_equal(r.last, 0xfeefffff);
+	assert_int_equal(r.type, IOMMU_RESV_MSI);
+	assert_true(iommu_device_resv(&k->dev, 1, &r));
+	assert_int_equal(r.start, 0x1000);
+	assert_false(iommu_device_resv(&k->dev, 2, &r));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kind_find__every_name__itself),
+		cmocka_unit_test_setup_teardown(vtd_hw_info__registers__consistent, kit_setup,
+						kit_teardown),
+		cmocka_unit_test_setup_teardown(vtd_domain__leaf__has_snp, kit_setup, kit_teardown),
+		cmocka_unit_test_setup_teardown(device_resv__kind_and_own__in_order, kit_setup,
+						kit_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
