@@ -117,14 +117,19 @@ static _Thread_local struct {
 	uint8_t rank[HELD_MAX];
 } held;
 
+void lock_rank_push_any(uint32_t rank)
+{
+	if (!BUG_ON(held.n == HELD_MAX))
+		held.rank[held.n++] = (uint8_t)rank;
+}
+
 void lock_rank_push(uint32_t rank)
 {
 	if (rank != LOCK_NONE)
 		for (unsigned i = 0; i < held.n; i++)
 			if (BUG_ON(held.rank[i] >= rank))
 				break;
-	if (!BUG_ON(held.n == HELD_MAX))
-		held.rank[held.n++] = (uint8_t)rank;
+	lock_rank_push_any(rank);
 }
 
 void lock_rank_pop(uint32_t rank)

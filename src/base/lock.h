@@ -36,6 +36,7 @@ struct rwl {
 #define RWL_WAITING 0x40000000u
 
 void lock_rank_push(uint32_t rank);
+void lock_rank_push_any(uint32_t rank); /* where waiting, hence a deadlock, cannot be */
 void lock_rank_pop(uint32_t rank);
 bool lock_rank_holds(uint32_t rank);
 
@@ -85,7 +86,7 @@ static inline bool mtx_trylock(struct mtx *m)
 						     memory_order_relaxed))
 		return false;
 	if (LOCK_CHECK)
-		lock_rank_push(LOCK_NONE);
+		lock_rank_push_any(m->rank);
 	return true;
 }
 

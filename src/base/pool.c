@@ -41,7 +41,9 @@ void *pool_get_slow(struct pool *p)
 	struct chunk *c;
 	void *mem;
 
-	if (p->bump + p->size > p->end) {
+	if ((size_t)(p->end - p->bump) < p->size) {
+		while (p->next_chunk < CHUNK_HEAD + p->size)
+			p->next_chunk *= 2;
 		if (sys_mmap(NULL, p->next_chunk, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &mem))
 			return NULL;
