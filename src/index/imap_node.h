@@ -109,17 +109,15 @@ static inline struct imap_end child_end(const struct imap_inner *in, unsigned i,
 static inline bool leaf_gap(const struct imap_leaf *leaf, unsigned i, struct imap_end end,
 			    uint64_t *g0, uint64_t *g1)
 {
-	uint64_t last = leaf->rec[i].last, next;
+	uint64_t next;
 
-	if (last == UINT64_MAX)
-		return false;
 	if (i + 1 < leaf->n)
 		next = leaf->start[i + 1];
 	else if (end.set)
 		next = end.start;
 	else
 		next = 0; /* 2^64 */
-	*g0 = last + 1;
+	*g0 = leaf->rec[i].last + 1;
 	*g1 = next - 1;
 	return *g0 != next;
 }
