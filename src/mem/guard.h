@@ -14,7 +14,10 @@
 
 #include "base/compiler.h"
 
-/* Installs the process-wide handler; idempotent, thread-safe. -ENOMEM or the kernel's error. */
+/*
+ * Installs the process-wide handler; thread-safe. Without a preload, whoever replaces the handler
+ * of SIGSEGV or SIGBUS later (a test framework does, around every test) must call this again.
+ */
 int guard_init(void);
 
 /* Copies @n bytes; 0, or -EFAULT with a prefix of @dst possibly written. */

@@ -72,6 +72,9 @@ bool vma_tracking(void); /* false again when there was no memory for the record 
  */
 int vma_unmapping(uint64_t va, uint64_t len);
 
+/* Some private page of the range is pinned (or was, and its frame has not been forgotten yet). */
+bool vma_pinned(uint64_t va, uint64_t len);
+
 /* A mapping now stands at [va, va + len) with these mmap(2) arguments. */
 void vma_mapped(uint64_t va, uint64_t len, int prot, int flags, int fd, uint64_t off);
 

@@ -427,3 +427,19 @@ int vma_unmapping(uint64_t va, uint64_t len)
 		vma_forget(va, last);
 	return rc;
 }
+
+bool vma_pinned(uint64_t va, uint64_t len)
+{
+	uint64_t last;
+	bool found = false;
+
+	va = align_down(va, PAGE_SIZE);
+	if (!len || va >= PHYS_IDENTITY_END || !atomic_load(&maps))
+		return false;
+	last = (min_u64(len, PHYS_IDENTITY_END - va) - 1 + va) | PAGE_MASK;
+	atomic_fetch_add(&walkers, 1);
+	for (struct physmap *pm = atomic_load(&maps); pm && !found; pm = pm->next)
+		found = may_move(pm, va, last);
+	atomic_fetch_sub(&walkers, 1);
+	return found;
+}

@@ -48,7 +48,7 @@ struct frame {
 
 static struct client clients[2]; /* SIGSEGV, SIGBUS */
 static _Atomic uint32_t writing; /* spin lock of the writers */
-static _Atomic uint32_t ready;   /* 0 no, 1 being done, 2 yes */
+static _Atomic bool ready;
 static _Atomic(sigchain_region_fn) regions[REGION_MAX];
 
 /* Initial-exec: a signal handler must not allocate. */
@@ -104,33 +104,28 @@ static void write_end(struct client *c, const uint64_t *saved)
 	raw_mask(SIG_SETMASK, saved, NULL);
 }
 
+/* Acquire loads and release stores: the sequence count then needs no fence. */
 static void copy_act(struct kact *to, const struct kact *from)
 {
-	__atomic_store_n(&to->handler, __atomic_load_n(&from->handler, __ATOMIC_RELAXED),
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&to->flags, __atomic_load_n(&from->flags, __ATOMIC_RELAXED),
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&to->restorer, __atomic_load_n(&from->restorer, __ATOMIC_RELAXED),
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&to->mask, __atomic_load_n(&from->mask, __ATOMIC_RELAXED),
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(&to->handler, __atomic_load_n(&from->handler, __ATOMIC_ACQUIRE),
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&to->flags, __atomic_load_n(&from->flags, __ATOMIC_ACQUIRE),
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&to->restorer, __atomic_load_n(&from->restorer, __ATOMIC_ACQUIRE),
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&to->mask, __atomic_load_n(&from->mask, __ATOMIC_ACQUIRE),
+			 __ATOMIC_RELEASE);
 }
 
 static struct kact client_read(struct client *c)
 {
 	struct kact a;
-	uint32_t before, after;
+	uint32_t before;
 
 	do {
 		before = atomic_load_explicit(&c->seq, memory_order_acquire);
 		copy_act(&a, &c->act);
-#if BUILT_WITH_TSAN /* which knows no fences */
-		after = atomic_fetch_add_explicit(&c->seq, 0, memory_order_acq_rel);
-#else
-		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&c->seq, memory_order_relaxed);
-#endif
-	} while ((before & 1) || before != after);
+	} while ((before & 1) || before != atomic_load_explicit(&c->seq, memory_order_relaxed));
 	return a;
 }
 
@@ -154,14 +149,14 @@ static void die(int sig, bool synchronous)
 }
 
 /*
- * How many client handlers are interrupted by this one. A handler that left by siglongjmp never
- * tells, so a record counts only while it stands intact above both the interrupted code and us:
- * a stale one on an alternate stack is exactly where we are now, or below.
+ * The innermost client handler that is interrupted by this one, NULL when none. A handler that
+ * left by siglongjmp never tells, so a record counts only while it stands intact above both the
+ * interrupted code and us: a stale one on an alternate stack is exactly where we are now, or
+ * below. @copy: what it says.
  */
-static unsigned nest_depth(const ucontext_t *uc)
+static const struct frame *interrupted(const ucontext_t *uc, struct frame *copy)
 {
 	uintptr_t floor = (uintptr_t)__builtin_frame_address(0);
-	struct frame copy;
 
 #if defined(__x86_64__)
 	if ((uintptr_t)uc->uc_mcontext.gregs[REG_RSP] > floor)
@@ -169,24 +164,28 @@ static unsigned nest_depth(const ucontext_t *uc)
 #else
 	(void)uc;
 #endif
-	for (const struct frame *f = running; f; f = copy.prev) {
-		if (guard_copy(&copy, f, sizeof(copy)) || copy.magic != FRAME_MAGIC)
-			return 0;
+	for (const struct frame *f = running; f; f = copy->prev) {
+		if (guard_copy(copy, f, sizeof(*copy)) || copy->magic != FRAME_MAGIC)
+			return NULL;
 		if ((uintptr_t)f > floor)
-			return copy.depth + 1;
+			return f;
+		if (copy->prev && copy->prev <= f) /* overwritten: the chain only goes up */
+			return NULL;
 	}
-	return 0;
+	return NULL;
 }
 
 static void call_client(const struct kact *a, int sig, siginfo_t *si, ucontext_t *uc)
 {
-	struct frame f;
+	struct frame f, copy;
+	const struct frame *outer;
 	uint64_t block = a->mask & ~(OURS | LIBC_SIGNALS), seen, wished;
 	uint32_t wish_before = wish;
 
-	f.depth = nest_depth(uc); /* before the rest of f, which may lie where a stale one was */
-	f.prev = running;
-	f.magic = FRAME_MAGIC;
+	outer = interrupted(uc, &copy); /* before f is filled: a stale record may lie just there */
+	f = (struct frame){ .magic = FRAME_MAGIC,
+			    .prev = outer,
+			    .depth = outer ? copy.depth + 1 : 0 };
 	if (f.depth >= NEST_MAX) {
 		die(sig, si->si_code > 0);
 		return;
@@ -288,35 +287,34 @@ static int install(int sig, unsigned long extra, struct kact *old)
 	return (int)raw_action(sig, &a, old);
 }
 
+/* Ours goes in front of whatever stands there now. */
+static int take(int sig)
+{
+	const unsigned long need = SA_SIGINFO | SA_NODEFER;
+	struct kact cur;
+	int rc = (int)raw_action(sig, NULL, &cur);
+
+	if (rc || (cur.handler == (void *)on_fault && (cur.flags & need) == need))
+		return rc;
+	/* Record first: from the moment ours is in, a fault is chained. */
+	if (cur.handler != (void *)on_fault)
+		client_write(&clients[index_of(sig)], &cur);
+	return install(sig, cur.flags & SA_RESTART, NULL);
+}
+
 int sigchain_init(void)
 {
-	static const int sigs[] = { SIGSEGV, SIGBUS };
 	uint64_t ours = OURS, was = 0;
-	uint32_t no = 0;
-	int rc = 0;
+	int rc = take(SIGSEGV);
 
-	if (likely(atomic_load_explicit(&ready, memory_order_acquire) == 2))
-		return 0;
-	if (!atomic_compare_exchange_strong(&ready, &no, 1)) {
-		while (atomic_load_explicit(&ready, memory_order_acquire) == 1)
-			cpu_relax();
-		return atomic_load(&ready) == 2 ? 0
-						: refuse(EAGAIN, "signal handlers not installed");
-	}
-	for (unsigned i = 0; i < ARRAY_LEN(sigs) && !rc; i++) {
-		struct kact old;
-
-		/* Record first: from the moment ours is in, a fault is chained. */
-		rc = (int)raw_action(sigs[i], NULL, &old);
-		if (!rc) {
-			client_write(&clients[i], &old);
-			rc = install(sigs[i], old.flags & SA_RESTART, NULL);
-		}
-	}
+	if (!rc)
+		rc = take(SIGBUS);
+	if (rc)
+		return refuse(-rc, "sigaction for SIGSEGV or SIGBUS failed with %d", -rc);
 	raw_mask(SIG_UNBLOCK, &ours, &was);
 	wish |= (was & BIT(SIGSEGV) ? 1u : 0) | (was & BIT(SIGBUS) ? 2u : 0);
-	atomic_store_explicit(&ready, rc ? 0 : 2, memory_order_release);
-	return rc ? refuse(-rc, "sigaction for SIGSEGV or SIGBUS failed with %d", -rc) : 0;
+	atomic_store_explicit(&ready, true, memory_order_release);
+	return 0;
 }
 
 static void to_kernel(struct kact *k, const struct sigaction *act)
@@ -366,7 +364,7 @@ int sigchain_action(int sig, const struct sigaction *act, struct sigaction *old)
 	if (!(OURS & BIT(sig)))
 		return foreign_action(sig, act, old);
 	c = &clients[index_of(sig)];
-	if (atomic_load_explicit(&ready, memory_order_acquire) != 2) {
+	if (!atomic_load_explicit(&ready, memory_order_acquire)) {
 		int rc = sigchain_init();
 
 		if (rc)

@@ -17,7 +17,11 @@
 
 #include "base/compiler.h"
 
-/* Installs our handlers; idempotent, thread-safe. The kernel's error (never seen). */
+/*
+ * Puts our handlers in front of whatever stands there now, which becomes the client's action.
+ * Thread-safe; to be called again where somebody may have replaced them (a program that embeds
+ * the library without the preload). The kernel's error (never seen).
+ */
 int sigchain_init(void);
 
 /*
