@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <linux/capability.h>
 
-#include "base/fault.h"
 #include "base/why.h"
 #include "index/span.h"
 #include "iommufd/area.h"
@@ -77,9 +76,6 @@ int pages_charge_locked(struct pages *p)
 
 	if (p->npinned <= p->charged)
 		return 0;
-	if (fault_point())
-		return refuse(ENOMEM, "no memory to account for %llu pages",
-			      (unsigned long long)(p->npinned - p->charged));
 	rc = account_charge((enum account_mode)p->account, p->npinned - p->charged);
 	if (rc)
 		return rc;
