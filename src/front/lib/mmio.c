@@ -4,7 +4,7 @@
  *
  * The instruction at the program counter is decoded; its memory operand must lie in the BAR
  * mapping. Loads, stores, read-modify-write arithmetic, string operations and vector moves of up
- * to 32 bytes are done; the model sees naturally aligned accesses of 1 to 8 bytes in ascending
+ * to 64 bytes are done; the model sees naturally aligned accesses of 1 to 8 bytes in ascending
  * order. Runs in the thread and signal frame of the fault, which is synchronous: the program was
  * at its own instruction, so no lock of ours is held.
  */
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/why.h"
 #include "front/lib/edge.h"
 #include "mem/guard.h"
 
@@ -27,8 +28,14 @@ struct access {
 	uint64_t off;
 	int prot;
 	ZydisDecodedInstruction in;
-	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT]; /* visible ones first */
 };
+
+/* As on x86, what can be written or executed can be read. */
+static bool may(const struct access *a, bool write)
+{
+	return write ? (a->prot & 2) != 0 : a->prot != 0; /* PROT_WRITE */
+}
 
 /* Moves @n bytes between @buf and the BAR at address @va. -EFAULT outside, -EIO decode off. */
 static int transfer(struct access *a, uintptr_t va, void *buf, size_t n, bool write)
@@ -37,7 +44,7 @@ static int transfer(struct access *a, uintptr_t va, void *buf, size_t n, bool wr
 
 	if (va < a->base || va - a->base >= a->len || n > a->len - (va - a->base))
 		return -EFAULT;
-	if (!(a->prot & (write ? 2 : 1))) /* PROT_WRITE, PROT_READ */
+	if (!may(a, write))
 		return -EFAULT;
 	off = a->off + (va - a->base);
 	while (n) {
@@ -176,70 +183,132 @@ static int do_exchange(struct access *a, int mi, uintptr_t va, unsigned size)
 	return rc;
 }
 
-/* movs, stos, lods, with or without rep: one element a step, registers kept right throughout. */
-static int do_string(struct access *a, unsigned size)
+/* An address or count register of a string operation: 32 bits of it with the prefix. */
+static uint64_t string_reg(const struct access *a, int reg)
 {
-	greg_t *g = a->uc->uc_mcontext.gregs;
+	uint64_t v = (uint64_t)a->uc->uc_mcontext.gregs[reg];
+
+	return a->in.address_width == 32 ? (uint32_t)v : v;
+}
+
+static void string_add(struct access *a, int reg, int64_t step)
+{
+	uint64_t v = string_reg(a, reg) + (uint64_t)step;
+
+	a->uc->uc_mcontext.gregs[reg] = (greg_t)(a->in.address_width == 32 ? (uint32_t)v : v);
+}
+
+/* One element, between the BAR or ordinary memory and either of them or the accumulator. */
+static int string_step(struct access *a, unsigned size, bool reads, bool writes)
+{
+	static const ZydisRegister acc[9] = { [1] = ZYDIS_REGISTER_AL,
+					      [2] = ZYDIS_REGISTER_AX,
+					      [4] = ZYDIS_REGISTER_EAX,
+					      [8] = ZYDIS_REGISTER_RAX };
+	uintptr_t from = string_reg(a, REG_RSI), to = string_reg(a, REG_RDI);
+	uint64_t v = mmio_get_reg(a->uc, ZYDIS_REGISTER_RAX);
+	int rc = 0;
+
+	if (reads)
+		rc = from - a->base < a->len ? transfer(a, from, &v, size, false)
+					     : guard_copy(&v, (void *)from, size);
+	if (!rc && writes)
+		rc = to - a->base < a->len ? transfer(a, to, &v, size, true)
+					   : guard_copy((void *)to, &v, size);
+	if (!rc && !writes)
+		mmio_set_reg(a->uc, acc[size], v);
+	return rc;
+}
+
+/* movs, stos, lods, with or without rep; registers are right after each element. */
+static int do_string(struct access *a, unsigned size, bool reads, bool writes)
+{
 	bool rep = a->in.attributes &
 		   (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
-	int64_t step = g[REG_EFL] & 0x400 ? -(int64_t)size : (int64_t)size;
-	bool reads =
-		a->in.mnemonic != ZYDIS_MNEMONIC_STOSB && a->in.mnemonic != ZYDIS_MNEMONIC_STOSW &&
-		a->in.mnemonic != ZYDIS_MNEMONIC_STOSD && a->in.mnemonic != ZYDIS_MNEMONIC_STOSQ;
-	bool writes =
-		a->in.mnemonic != ZYDIS_MNEMONIC_LODSB && a->in.mnemonic != ZYDIS_MNEMONIC_LODSW &&
-		a->in.mnemonic != ZYDIS_MNEMONIC_LODSD && a->in.mnemonic != ZYDIS_MNEMONIC_LODSQ;
+	int64_t step = a->uc->uc_mcontext.gregs[REG_EFL] & 0x400 ? -(int64_t)size : (int64_t)size;
 
-	while (!rep || g[REG_RCX]) {
-		uintptr_t from = (uintptr_t)g[REG_RSI], to = (uintptr_t)g[REG_RDI];
-		uint64_t v = (uint64_t)g[REG_RAX];
-		int rc = 0;
+	while (!rep || string_reg(a, REG_RCX)) {
+		int rc = string_step(a, size, reads, writes);
 
-		if (reads)
-			rc = from - a->base < a->len ? transfer(a, from, &v, size, false)
-						     : guard_copy(&v, (void *)from, size);
-		if (!rc && writes)
-			rc = to - a->base < a->len ? transfer(a, to, &v, size, true)
-						   : guard_copy((void *)to, &v, size);
 		if (rc)
 			return rc;
-		if (!writes)
-			mmio_set_reg(a->uc,
-				     size == 1   ? ZYDIS_REGISTER_AL
-				     : size == 2 ? ZYDIS_REGISTER_AX
-				     : size == 4 ? ZYDIS_REGISTER_EAX
-						 : ZYDIS_REGISTER_RAX,
-				     v);
 		if (reads)
-			g[REG_RSI] += step;
+			string_add(a, REG_RSI, step);
 		if (writes)
-			g[REG_RDI] += step;
+			string_add(a, REG_RDI, step);
 		if (!rep)
 			break;
-		g[REG_RCX]--;
+		string_add(a, REG_RCX, -1);
 	}
 	return 0;
 }
 
 static int do_vector(struct access *a, int mi, uintptr_t va, unsigned size)
 {
-	bool vex = a->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY;
-	unsigned char buf[32] = { 0 };
-	ZydisRegister reg = a->op[!mi].reg.value;
+	bool wide = a->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+	ZydisRegister reg = a->op[mi ? 0 : a->in.operand_count_visible - 1].reg.value;
+	unsigned char buf[64] = { 0 };
 	int rc;
 
-	if (size > sizeof(buf) || a->op[!mi].type != ZYDIS_OPERAND_TYPE_REGISTER)
+	if (size > sizeof(buf) || a->in.avx.mask.mode > ZYDIS_MASK_MODE_DISABLED)
 		return -EFAULT;
 	if (mi == 0) {
 		if (!mmio_get_vec(a->uc, reg, buf, size))
 			return -EFAULT;
 		return transfer(a, va, buf, size, true);
 	}
+	if (!mmio_has_vec(a->uc, reg))
+		return -EFAULT;
 	rc = transfer(a, va, buf, size, false);
-	if (rc)
-		return rc;
 	/* movd, movq and movss of memory clear the rest of the 16 bytes. */
-	return mmio_set_vec(a->uc, reg, buf, size < 16 ? 16 : size, vex) ? 0 : -EFAULT;
+	if (!rc)
+		mmio_set_vec(a->uc, reg, buf, size < 16 ? 16 : size, wide);
+	return rc;
+}
+
+static bool is_vector_move(const struct access *a)
+{
+	switch (a->in.mnemonic) {
+	case ZYDIS_MNEMONIC_MOVSS:
+	case ZYDIS_MNEMONIC_MOVSD:
+	case ZYDIS_MNEMONIC_MOVD:
+	case ZYDIS_MNEMONIC_MOVQ:
+	case ZYDIS_MNEMONIC_MOVAPS:
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_MOVAPD:
+	case ZYDIS_MNEMONIC_MOVUPD:
+	case ZYDIS_MNEMONIC_MOVDQA:
+	case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_LDDQU:
+	case ZYDIS_MNEMONIC_MOVNTPS:
+	case ZYDIS_MNEMONIC_MOVNTPD:
+	case ZYDIS_MNEMONIC_MOVNTDQ:
+	case ZYDIS_MNEMONIC_MOVNTDQA:
+	case ZYDIS_MNEMONIC_VMOVSS:
+	case ZYDIS_MNEMONIC_VMOVSD:
+	case ZYDIS_MNEMONIC_VMOVD:
+	case ZYDIS_MNEMONIC_VMOVQ:
+	case ZYDIS_MNEMONIC_VMOVAPS:
+	case ZYDIS_MNEMONIC_VMOVUPS:
+	case ZYDIS_MNEMONIC_VMOVAPD:
+	case ZYDIS_MNEMONIC_VMOVUPD:
+	case ZYDIS_MNEMONIC_VMOVDQA:
+	case ZYDIS_MNEMONIC_VMOVDQA32:
+	case ZYDIS_MNEMONIC_VMOVDQA64:
+	case ZYDIS_MNEMONIC_VMOVDQU:
+	case ZYDIS_MNEMONIC_VMOVDQU8:
+	case ZYDIS_MNEMONIC_VMOVDQU16:
+	case ZYDIS_MNEMONIC_VMOVDQU32:
+	case ZYDIS_MNEMONIC_VMOVDQU64:
+	case ZYDIS_MNEMONIC_VLDDQU:
+	case ZYDIS_MNEMONIC_VMOVNTPS:
+	case ZYDIS_MNEMONIC_VMOVNTPD:
+	case ZYDIS_MNEMONIC_VMOVNTDQ:
+	case ZYDIS_MNEMONIC_VMOVNTDQA:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static int dispatch(struct access *a, int mi, uintptr_t va, unsigned size)
@@ -276,51 +345,8 @@ static int dispatch(struct access *a, int mi, uintptr_t va, unsigned size)
 		return do_unary(a, va, size);
 	case ZYDIS_MNEMONIC_XCHG:
 		return do_exchange(a, mi, va, size);
-	case ZYDIS_MNEMONIC_MOVSB:
-	case ZYDIS_MNEMONIC_MOVSW:
-	case ZYDIS_MNEMONIC_MOVSQ:
-	case ZYDIS_MNEMONIC_STOSB:
-	case ZYDIS_MNEMONIC_STOSW:
-	case ZYDIS_MNEMONIC_STOSD:
-	case ZYDIS_MNEMONIC_STOSQ:
-	case ZYDIS_MNEMONIC_LODSB:
-	case ZYDIS_MNEMONIC_LODSW:
-	case ZYDIS_MNEMONIC_LODSD:
-	case ZYDIS_MNEMONIC_LODSQ:
-		return do_string(a, size);
-	case ZYDIS_MNEMONIC_MOVSD: /* the string operation and the scalar move share the name */
-		if (a->in.meta.category == ZYDIS_CATEGORY_STRINGOP)
-			return do_string(a, size);
-		return do_vector(a, mi, va, size);
-	case ZYDIS_MNEMONIC_MOVSS:
-	case ZYDIS_MNEMONIC_MOVD:
-	case ZYDIS_MNEMONIC_MOVQ:
-	case ZYDIS_MNEMONIC_MOVAPS:
-	case ZYDIS_MNEMONIC_MOVUPS:
-	case ZYDIS_MNEMONIC_MOVAPD:
-	case ZYDIS_MNEMONIC_MOVUPD:
-	case ZYDIS_MNEMONIC_MOVDQA:
-	case ZYDIS_MNEMONIC_MOVDQU:
-	case ZYDIS_MNEMONIC_LDDQU:
-	case ZYDIS_MNEMONIC_MOVNTPS:
-	case ZYDIS_MNEMONIC_MOVNTPD:
-	case ZYDIS_MNEMONIC_MOVNTDQ:
-	case ZYDIS_MNEMONIC_VMOVSS:
-	case ZYDIS_MNEMONIC_VMOVSD:
-	case ZYDIS_MNEMONIC_VMOVD:
-	case ZYDIS_MNEMONIC_VMOVQ:
-	case ZYDIS_MNEMONIC_VMOVAPS:
-	case ZYDIS_MNEMONIC_VMOVUPS:
-	case ZYDIS_MNEMONIC_VMOVAPD:
-	case ZYDIS_MNEMONIC_VMOVUPD:
-	case ZYDIS_MNEMONIC_VMOVDQA:
-	case ZYDIS_MNEMONIC_VMOVDQU:
-	case ZYDIS_MNEMONIC_VMOVNTPS:
-	case ZYDIS_MNEMONIC_VMOVNTPD:
-	case ZYDIS_MNEMONIC_VMOVNTDQ:
-		return do_vector(a, mi, va, size);
 	default:
-		return -EFAULT;
+		return is_vector_move(a) ? do_vector(a, mi, va, size) : -EFAULT;
 	}
 }
 
@@ -341,29 +367,77 @@ static bool decode(struct access *a)
 	       ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, code, n, &a->in, a->op));
 }
 
+/* Which operand is the memory; -1: none. Every visible operand has been decoded. */
+static int memory_operand(const struct access *a)
+{
+	for (int i = 0; i < a->in.operand_count_visible; i++)
+		if (a->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			return i;
+	return -1;
+}
+
+static int string_operation(struct access *a)
+{
+	unsigned size = a->in.operand_width / 8u;
+
+	switch (a->in.mnemonic) {
+	case ZYDIS_MNEMONIC_MOVSB:
+	case ZYDIS_MNEMONIC_MOVSW:
+	case ZYDIS_MNEMONIC_MOVSD:
+	case ZYDIS_MNEMONIC_MOVSQ:
+		return do_string(a, size, true, true);
+	case ZYDIS_MNEMONIC_STOSB:
+	case ZYDIS_MNEMONIC_STOSW:
+	case ZYDIS_MNEMONIC_STOSD:
+	case ZYDIS_MNEMONIC_STOSQ:
+		return do_string(a, size, false, true);
+	case ZYDIS_MNEMONIC_LODSB:
+	case ZYDIS_MNEMONIC_LODSW:
+	case ZYDIS_MNEMONIC_LODSD:
+	case ZYDIS_MNEMONIC_LODSQ:
+		return do_string(a, size, true, false);
+	default:
+		return -EFAULT;
+	}
+}
+
+static int operate(struct access *a)
+{
+	int mi = memory_operand(a);
+	uintptr_t va = 0;
+
+	if (a->in.meta.category == ZYDIS_CATEGORY_STRINGOP)
+		return string_operation(a);
+	if (mi < 0 || !effective(a, &a->op[mi].mem, &va))
+		return -EFAULT;
+	if (mi > 1 && !is_vector_move(a))
+		return -EFAULT;
+	/* Before anything is read: a read-modify-write is done whole or not at all. */
+	if ((a->op[mi].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) && !may(a, true))
+		return -EFAULT;
+	return dispatch(a, mi, va, a->op[mi].size / 8u);
+}
+
 int mmio_emulate(void *ucontext, struct vfio_pci *dev, uintptr_t base, size_t len, uint64_t off,
 		 uintptr_t fault_addr, int prot)
 {
 	struct access a = {
 		.uc = ucontext, .dev = dev, .base = base, .len = len, .off = off, .prot = prot
 	};
-	uintptr_t va = 0;
-	int mi = -1, rc;
+	int rc;
 
-	(void)fault_addr;
 	if (!decode(&a))
-		return -EFAULT;
-	for (int i = 0; i < a.in.operand_count_visible && mi < 0; i++)
-		if (a.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			mi = i;
-	if (a.in.meta.category == ZYDIS_CATEGORY_STRINGOP) {
-		rc = do_string(&a, a.in.operand_width / 8u);
-	} else {
-		if (mi < 0 || mi > 1 || !effective(&a, &a.op[mi].mem, &va))
-			return -EFAULT;
-		rc = dispatch(&a, mi, va, a.op[mi].size / 8u);
-	}
+		return refuse(EFAULT, "the instruction that touched %#lx cannot be decoded",
+			      (unsigned long)fault_addr);
+	rc = operate(&a);
 	if (!rc)
 		a.uc->uc_mcontext.gregs[REG_RIP] += a.in.length;
+	else if (rc == -EIO)
+		refuse(EIO, "memory decode is off (command register)");
+	else
+		refuse(EFAULT,
+		       "'%s' of %#lx is no access that the region's protection allows and "
+		       "that can be performed on a device",
+		       ZydisMnemonicGetString(a.in.mnemonic), (unsigned long)fault_addr);
 	return rc;
 }

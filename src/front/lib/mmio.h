@@ -12,10 +12,12 @@
 uint64_t mmio_get_reg(const ucontext_t *uc, ZydisRegister reg);
 /* Writes as the processor does: 32 bits clear the upper half, 8 and 16 leave the rest. */
 void mmio_set_reg(ucontext_t *uc, ZydisRegister reg, uint64_t val);
-/* A vector register's low @n bytes (4 to 32). False: the context does not hold it. */
+/* The context holds this vector register. */
+bool mmio_has_vec(const ucontext_t *uc, ZydisRegister reg);
+/* A vector register's low @n bytes (4 to 64). False: the context does not hold it. */
 bool mmio_get_vec(const ucontext_t *uc, ZydisRegister reg, void *buf, unsigned n);
-/* @vex: zeroes the register above @n bytes, as VEX-encoded instructions do. */
-bool mmio_set_vec(ucontext_t *uc, ZydisRegister reg, const void *buf, unsigned n, bool vex);
+/* @wide: zeroes the register above @n bytes, as VEX and EVEX instructions do. */
+void mmio_set_vec(ucontext_t *uc, ZydisRegister reg, const void *buf, unsigned n, bool wide);
 
 enum mmio_alu { ALU_ADD, ALU_ADC, ALU_SUB, ALU_SBB, ALU_AND, ALU_OR, ALU_XOR };
 

@@ -3,12 +3,23 @@
  */
 #include "front/lib/mmio.h"
 
+#include <cpuid.h>
+#include <stdatomic.h>
 #include <string.h>
 
-/* Where the XSAVE image keeps the upper halves of YMM0-15, and its header. */
-#define XSAVE_HEADER 512
-#define XSAVE_YMM_HI 576
-#define XFEATURE_YMM 4u
+/*
+ * The signal frame holds an XSAVE image in standard format. The 512 legacy bytes have XMM0-15 and
+ * in their last 48 what the kernel says about the rest; then comes the header.
+ */
+#define XSAVE_HEADER   512
+#define XSAVE_SOFTWARE 464
+#define XSAVE_MAGIC    0x46505853u /* FP_XSTATE_MAGIC1 of <asm/sigcontext.h> */
+
+enum xsave_part {
+	PART_YMM_HIGH = 2, /* bytes 16-31 of registers 0-15, 16 each */
+	PART_ZMM_HIGH = 6, /* bytes 32-63 of registers 0-15, 32 each */
+	PART_ZMM_MORE = 7, /* registers 16-31, 64 each */
+};
 
 static greg_t *gpr(const ucontext_t *uc, ZydisRegister reg)
 {
@@ -80,10 +91,12 @@ void mmio_set_reg(ucontext_t *uc, ZydisRegister reg, uint64_t val)
 /* Index of a vector register, or -1. */
 static int vec_index(ZydisRegister reg)
 {
-	if (reg >= ZYDIS_REGISTER_XMM0 && reg <= ZYDIS_REGISTER_XMM15)
+	if (reg >= ZYDIS_REGISTER_XMM0 && reg <= ZYDIS_REGISTER_XMM31)
 		return reg - ZYDIS_REGISTER_XMM0;
-	if (reg >= ZYDIS_REGISTER_YMM0 && reg <= ZYDIS_REGISTER_YMM15)
+	if (reg >= ZYDIS_REGISTER_YMM0 && reg <= ZYDIS_REGISTER_YMM31)
 		return reg - ZYDIS_REGISTER_YMM0;
+	if (reg >= ZYDIS_REGISTER_ZMM0 && reg <= ZYDIS_REGISTER_ZMM31)
+		return reg - ZYDIS_REGISTER_ZMM0;
 	return -1;
 }
 
@@ -92,46 +105,117 @@ static unsigned char *xsave(const ucontext_t *uc)
 	return (unsigned char *)uc->uc_mcontext.fpregs;
 }
 
-bool mmio_get_vec(const ucontext_t *uc, ZydisRegister reg, void *buf, unsigned n)
+/* Which parts the image has room for. */
+static uint64_t parts_saved(const ucontext_t *uc)
+{
+	uint32_t magic;
+	uint64_t parts;
+
+	memcpy(&magic, xsave(uc) + XSAVE_SOFTWARE, sizeof(magic));
+	memcpy(&parts, xsave(uc) + XSAVE_SOFTWARE + 8, sizeof(parts));
+	return magic == XSAVE_MAGIC ? parts : 0;
+}
+
+/* Place and size of a part, from the processor; kept, because under a hypervisor asking is slow. */
+static uint32_t part_place(enum xsave_part part, uint32_t *size)
+{
+	static _Atomic uint64_t known[8]; /* size << 32 | place */
+	uint64_t v = atomic_load_explicit(&known[part], memory_order_relaxed);
+	uint32_t a = 0, b = 0, c = 0, d = 0;
+
+	if (!v) {
+		__cpuid_count(0xd, (unsigned)part, a, b, c, d);
+		v = (uint64_t)a << 32 | b;
+		atomic_store_explicit(&known[part], v, memory_order_relaxed);
+	}
+	*size = (uint32_t)(v >> 32);
+	return (uint32_t)v;
+}
+
+/*
+ * A part of the image. One that the header leaves out stands for zeros: NULL, or (@make) filled
+ * with them and entered.
+ */
+static unsigned char *part_of(const ucontext_t *uc, enum xsave_part part, bool make)
+{
+	uint32_t size, place;
+	uint64_t present;
+
+	if (!(parts_saved(uc) >> part & 1))
+		return NULL;
+	place = part_place(part, &size);
+	memcpy(&present, xsave(uc) + XSAVE_HEADER, sizeof(present));
+	if (!(present >> part & 1)) {
+		if (!make)
+			return NULL;
+		memset(xsave(uc) + place, 0, size);
+		present |= 1ull << part;
+		memcpy(xsave(uc) + XSAVE_HEADER, &present, sizeof(present));
+	}
+	return xsave(uc) + place;
+}
+
+bool mmio_has_vec(const ucontext_t *uc, ZydisRegister reg)
 {
 	int i = vec_index(reg);
-	uint64_t features;
 
-	if (i < 0 || !uc->uc_mcontext.fpregs || n > 32)
+	return i >= 0 && uc->uc_mcontext.fpregs &&
+	       (i < 16 || (parts_saved(uc) >> PART_ZMM_MORE & 1));
+}
+
+static void read_part(const ucontext_t *uc, enum xsave_part part, int i, unsigned each, void *to)
+{
+	const unsigned char *p = part_of(uc, part, false);
+
+	if (p)
+		memcpy(to, p + (unsigned)i * each, each);
+}
+
+/* Zeros that are not there need no place. */
+static void write_part(ucontext_t *uc, enum xsave_part part, int i, unsigned each, const void *from)
+{
+	static const unsigned char zeros[64];
+	unsigned char *p = part_of(uc, part, memcmp(from, zeros, each) != 0);
+
+	if (p)
+		memcpy(p + (unsigned)i * each, from, each);
+}
+
+bool mmio_get_vec(const ucontext_t *uc, ZydisRegister reg, void *buf, unsigned n)
+{
+	unsigned char full[64] = { 0 };
+	int i = vec_index(reg);
+
+	if (!mmio_has_vec(uc, reg) || n > sizeof(full))
 		return false;
-	memcpy(buf, &uc->uc_mcontext.fpregs->_xmm[i], n < 16 ? n : 16);
-	if (n <= 16)
-		return true;
-	memcpy(&features, xsave(uc) + XSAVE_HEADER, sizeof(features));
-	if (features & XFEATURE_YMM)
-		memcpy((char *)buf + 16, xsave(uc) + XSAVE_YMM_HI + 16 * i, n - 16);
-	else
-		memset((char *)buf + 16, 0, n - 16);
+	if (i < 16) {
+		memcpy(full, &uc->uc_mcontext.fpregs->_xmm[i], 16);
+		read_part(uc, PART_YMM_HIGH, i, 16, full + 16);
+		read_part(uc, PART_ZMM_HIGH, i, 32, full + 32);
+	} else {
+		read_part(uc, PART_ZMM_MORE, i - 16, 64, full);
+	}
+	memcpy(buf, full, n);
 	return true;
 }
 
-bool mmio_set_vec(ucontext_t *uc, ZydisRegister reg, const void *buf, unsigned n, bool vex)
+void mmio_set_vec(ucontext_t *uc, ZydisRegister reg, const void *buf, unsigned n, bool wide)
 {
-	unsigned char full[32] = { 0 };
+	unsigned char full[64] = { 0 };
 	int i = vec_index(reg);
-	uint64_t features;
 
-	if (i < 0 || !uc->uc_mcontext.fpregs || n > 32)
-		return false;
+	if (!mmio_has_vec(uc, reg) || n > sizeof(full))
+		return;
 	memcpy(full, buf, n);
-	memcpy(&uc->uc_mcontext.fpregs->_xmm[i], full, 16);
-	if (!vex)
-		return true;
-	memcpy(&features, xsave(uc) + XSAVE_HEADER, sizeof(features));
-	if (!(features & XFEATURE_YMM)) {
-		if (n <= 16)
-			return true; /* the upper halves are zero already */
-		memset(xsave(uc) + XSAVE_YMM_HI, 0, 256);
-		features |= XFEATURE_YMM;
-		memcpy(xsave(uc) + XSAVE_HEADER, &features, sizeof(features));
+	if (i >= 16) {
+		write_part(uc, PART_ZMM_MORE, i - 16, 64, full);
+		return;
 	}
-	memcpy(xsave(uc) + XSAVE_YMM_HI + 16 * i, full + 16, 16);
-	return true;
+	memcpy(&uc->uc_mcontext.fpregs->_xmm[i], full, 16);
+	if (wide) {
+		write_part(uc, PART_YMM_HIGH, i, 16, full + 16);
+		write_part(uc, PART_ZMM_HIGH, i, 32, full + 32);
+	}
 }
 
 #define FLAG_CF 0x001ull
