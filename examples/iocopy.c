@@ -278,6 +278,12 @@ static void start_device(struct copier *c)
 	set_up_interrupt(c);
 }
 
+/* IO pages are mapped whole. */
+static size_t whole_pages(size_t len)
+{
+	return (len + 4095) & ~4095ul;
+}
+
 /* One descriptor per max_transfer bytes; the last reports and interrupts. */
 static unsigned build_ring(struct copier *c, uint64_t src, uint64_t dst, size_t len, int bug)
 {
@@ -294,10 +300,10 @@ static unsigned build_ring(struct copier *c, uint64_t src, uint64_t dst, size_t 
 		d->next = c->ring_iova + (n + 1) * sizeof(*d);
 		at += chunk;
 	}
-	if (bug) { /* a full transfer that starts one page before the end of the destination */
+	if (bug) { /* a full transfer that starts in the last page of the destination */
 		c->ring[n - 1].size = (uint32_t)c->max_transfer;
 		c->ring[n - 1].src = src;
-		c->ring[n - 1].dst = dst + len - 4096;
+		c->ring[n - 1].dst = dst + whole_pages(len) - 4096;
 	}
 	c->ring[n - 1].control = DESC_INTERRUPT | DESC_COMPLETION;
 	return n;
@@ -399,9 +405,9 @@ static int copy(struct copier *c, const char *from, const char *to, int bug)
 	c->completion = (void *)&c->ring[jobs + 1];
 	memset(dst, 0, len);
 	t0 = now();
-	src_iova = map(c, src, len, IOMMU_IOAS_MAP_READABLE, "source");
+	src_iova = map(c, src, whole_pages(len), IOMMU_IOAS_MAP_READABLE, "source");
 	dst_iova =
-		map(c, dst, len, IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "destination");
+		map(c, dst, whole_pages(len), IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "destination");
 	c->ring_iova = map(c, c->ring, c->ring_bytes,
 			   IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "descriptors");
 	c->completion_iova = c->ring_iova + (jobs + 1) * sizeof(struct descriptor);
@@ -419,8 +425,8 @@ static int copy(struct copier *c, const char *from, const char *to, int bug)
 			n);
 		return EXIT_DMA_FAIL;
 	}
-	unmap(c, src_iova, len, "source");
-	unmap(c, dst_iova, len, "destination");
+	unmap(c, src_iova, whole_pages(len), "source");
+	unmap(c, dst_iova, whole_pages(len), "destination");
 	unmap(c, c->ring_iova, c->ring_bytes, "descriptors");
 	write_copy(to, dst, len);
 	printf("iocopy: %zu bytes by DMA, %u descriptors, mapped in %.3f ms, copied in %.1f ms: "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lock order: a thread may take a lock only if its rank is greater than that of every lock
- * it holds (equal ranks only where SAME_RANK_OK says so). docs/locking.md says why.
+ * it holds. docs/locking.md says why.
  */
 #ifndef BASE_LOCK_RANK_H
 #define BASE_LOCK_RANK_H

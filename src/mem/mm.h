@@ -87,7 +87,4 @@ void vma_mapped_device(uint64_t va, uint64_t len);
  */
 void vma_rescan(uint64_t va, uint64_t len);
 
-/* Descriptor of ours that the client must not close, or -1. */
-int mm_engine_fd(void);
-
 #endif

@@ -94,8 +94,10 @@ API void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		return MAP_FAILED;
 	}
 	va = NEXT(mremap)(old, old_len, new_len, flags, new_addr);
-	if (va != MAP_FAILED)
-		vma_moved((uintptr_t)old, old_len, (uintptr_t)va, new_len);
+	if (va != MAP_FAILED) {
+		vma_rescan((uintptr_t)old, old_len);
+		vma_rescan((uintptr_t)va, new_len);
+	}
 	return va;
 }
 
