@@ -77,32 +77,38 @@ static COLD enum dma_end blocked(struct dma_ctx *c)
 	return END_MISS;
 }
 
-static ALWAYS_INLINE enum dma_end section_enter(struct dma_ctx *c)
+/* Begins a section under @tag. NULL: that translation is not in force, or no DMA is allowed. */
+static ALWAYS_INLINE struct iommu_domain *section_try(struct iommu_device *d, struct fence_slot *s,
+						      uint32_t tag)
 {
-	struct iommu_translation *x = &c->dev->rid_xlat;
-	uint32_t tag;
+	struct iommu_translation *x = &d->rid_xlat;
 
-	for (;;) {
-		tag = atomic_load_explicit(&x->tag, memory_order_acquire);
-		if (unlikely(!tag))
+	fence_enter(s, tag);
+	if (likely(atomic_load(&x->tag) == tag)) {
+		struct iommu_domain *dom = atomic_load(&x->domain);
+
+		if (likely(dom->tag == tag && !atomic_load(&d->dma_stopped) &&
+			   atomic_load(d->dma_gate)))
+			return dom;
+	}
+	fence_exit(s);
+	return NULL;
+}
+
+static enum dma_end section_enter(struct dma_ctx *c)
+{
+	do {
+		c->tag = atomic_load_explicit(&c->dev->rid_xlat.tag, memory_order_acquire);
+		if (unlikely(!c->tag))
 			return blocked(c);
-		c->tag = tag;
-		fence_enter(c->slot, tag);
-		if (likely(atomic_load(&x->tag) == tag)) {
-			c->dom = atomic_load(&x->domain);
-			if (likely(c->dom->tag == tag))
-				break;
+		c->dom = section_try(c->dev, c->slot, c->tag);
+		if (unlikely(!c->dom)) {
+			if (atomic_load(&c->dev->dma_stopped))
+				return END_STOPPED;
+			if (!atomic_load(c->dev->dma_gate))
+				return END_GATED;
 		}
-		fence_exit(c->slot);
-	}
-	if (unlikely(atomic_load(&c->dev->dma_stopped))) {
-		fence_exit(c->slot);
-		return END_STOPPED;
-	}
-	if (unlikely(!atomic_load(c->dev->dma_gate))) {
-		fence_exit(c->slot);
-		return END_GATED;
-	}
+	} while (unlikely(!c->dom));
 	c->gen = atomic_load(&c->dom->gen);
 	return END_OK;
 }
@@ -317,10 +323,40 @@ static ALWAYS_INLINE int move_chunk(enum dma_op op, void *p, char *buf, uint64_t
 	return 0;
 }
 
+/*
+ * What nearly every request is: all of it in one leaf that the IOTLB holds. False: not that, or
+ * something is wrong; nothing has been done that doing it again would not do as well.
+ */
+static ALWAYS_INLINE bool transfer_hit(enum dma_op op, unsigned need, struct iommu_device *d,
+				       uint64_t iova, char *buf, uint64_t *val, uint64_t len)
+{
+	uint32_t tag = atomic_load_explicit(&d->rid_xlat.tag, memory_order_acquire);
+	struct fence_slot *slot = fence_self_slot;
+	struct physmap *pm = d->iommu->pm;
+	const struct iotlb_entry *e;
+	const struct iommu_domain *dom;
+	bool done = false;
+
+	if (unlikely(!slot || !slot->cache || !tag || len > FENCE_SECTION_MAX))
+		return false;
+	dom = section_try(d, slot, tag);
+	if (unlikely(!dom))
+		return false;
+	e = iotlb_find(slot->cache, tag, atomic_load(&dom->gen), iova);
+	if (likely(e && (e->prot & need) == need && len <= to_end(iova, e->size_lg2))) {
+		size_t n = len;
+		void *p = physmap_ptr(pm, iotlb_pa(e, iova), &n);
+
+		done = likely(p && n == len) && !move_chunk(op, p, buf, val, 0, len);
+	}
+	fence_exit(slot);
+	return done;
+}
+
 /* Moves @len > 0 bytes between @iova and @buf or @val. */
-static ALWAYS_INLINE int transfer(enum dma_op op, struct iommu_device *d, uint32_t pasid,
-				  uint64_t iova, char *buf, uint64_t *val, uint64_t len,
-				  struct iommu_dma_stop *stop)
+static NOINLINE int transfer_any(enum dma_op op, struct iommu_device *d, uint32_t pasid,
+				 uint64_t iova, char *buf, uint64_t *val, uint64_t len,
+				 struct iommu_dma_stop *stop)
 {
 	const bool write = op == DMA_WRITE || op == DMA_FILL || op == DMA_STORE;
 	const unsigned need = write ? IOMMU_WRITE : IOMMU_READ;
@@ -358,6 +394,18 @@ static ALWAYS_INLINE int transfer(enum dma_op op, struct iommu_device *d, uint32
 	if (unlikely(rc) && stop)
 		*stop = (struct iommu_dma_stop){ iova + done, done, write };
 	return rc;
+}
+
+static ALWAYS_INLINE int transfer(enum dma_op op, struct iommu_device *d, uint32_t pasid,
+				  uint64_t iova, char *buf, uint64_t *val, uint64_t len,
+				  struct iommu_dma_stop *stop)
+{
+	const bool write = op == DMA_WRITE || op == DMA_FILL || op == DMA_STORE;
+
+	if (likely(!pasid &&
+		   transfer_hit(op, write ? IOMMU_WRITE : IOMMU_READ, d, iova, buf, val, len)))
+		return 0;
+	return transfer_any(op, d, pasid, iova, buf, val, len, stop);
 }
 
 int iommu_dma_read(struct iommu_device *d, uint32_t pasid, uint64_t iova, void *buf, size_t len,

@@ -37,6 +37,7 @@ struct iotlb {
 /* Once per process and idempotent: has the IOTLB freed with its thread. */
 void iotlb_setup(void);
 struct iotlb *iotlb_new(void); /* NULL: no memory; DMA then walks each time */
+void iotlb_free(void *t);
 
 /*
  * Folds higher bits in, so that two buffers of equal alignment (source and destination of a copy)
@@ -64,6 +65,12 @@ static ALWAYS_INLINE const struct iotlb_entry *iotlb_find(const struct iotlb *t,
 	page = iova >> IOTLB_CHUNK_LG2;
 	e = &t->large[iotlb_index(page, tag, IOTLB_LARGE_LG2)];
 	return iotlb_match(e, page, tag, gen) ? e : NULL;
+}
+
+static ALWAYS_INLINE uint64_t iotlb_pa(const struct iotlb_entry *e, uint64_t iova)
+{
+	return e->pa +
+	       (iova & (e->size_lg2 < IOTLB_CHUNK_LG2 ? PAGE_MASK : (1ull << IOTLB_CHUNK_LG2) - 1));
 }
 
 /* Remembers that @iova translates to @pa in a leaf of @size_lg2 (at least 12). */

@@ -114,7 +114,7 @@ static void group_detach__dma_runs__nothing_written_after(void **state)
 	kit_map(k, 0x10000, a, len, RW);
 	kit_map_in(k, dom, 0x10000, b, len, RW, false);
 	writers_start(&w, k, 0x10000, len);
-	for (unsigned i = 0; i < (SLOW ? 100 : 400); i++) {
+	for (unsigned i = 0; i < (SLOW ? 100 : 150); i++) {
 		wait_done(&w);
 		assert_int_equal(iommu_group_attach(k->g, dom), 0);
 		mark(a, len);
@@ -150,7 +150,7 @@ static void domain_destroy__dma_runs__tables_unused(void **state)
 	k->runs[k->nruns++] = run;
 	iommu_group_detach(k->g);
 	writers_start(&w, k, 3 * GIB, 4 * PAGE_SIZE);
-	for (unsigned i = 0; i < (SLOW ? 100 : 400); i++) {
+	for (unsigned i = 0; i < (SLOW ? 100 : 150); i++) {
 		struct iommu_domain *dom = kit_domain(k);
 		struct pt_gather g;
 
@@ -179,7 +179,7 @@ static void domain_sync__dma_runs__pages_and_tables_free(void **state)
 		len >> PAGE_LG2);
 	k->runs[k->nruns++] = run;
 	writers_start(&w, k, GIB, 16 * PAGE_SIZE);
-	for (unsigned i = 0; i < (SLOW ? 100 : 400); i++) {
+	for (unsigned i = 0; i < (SLOW ? 100 : 150); i++) {
 		struct pt_gather g;
 
 		/* By turns one large leaf in place of a table, and a table in place of a leaf. */
@@ -221,7 +221,7 @@ static void fault_report__domain_goes__owner_outlives_it(void **state)
 	assert_int_equal(mm_pin(k->m->self, (uintptr_t)a, 1, MM_PIN_WRITE, &run, 1, &n), 1);
 	k->runs[k->nruns++] = run;
 	writers_start(&w, k, 0x1000, 2 * PAGE_SIZE); /* the second page is never mapped */
-	for (unsigned i = 0; i < (SLOW ? 200 : 1000); i++) {
+	for (unsigned i = 0; i < (SLOW ? 200 : 400); i++) {
 		struct iommu_domain *dom = kit_domain(k);
 		struct book *b = mem_alloc(sizeof(*b));
 		struct pt_gather g;
@@ -250,7 +250,7 @@ static void function_reset__dma_runs__nothing_written_after(void **state)
 	struct toy *t = f->state;
 
 	kit_map(k, 0x4000, p, PAGE_SIZE, RW);
-	for (unsigned i = 0; i < (SLOW ? 100 : 400); i++) {
+	for (unsigned i = 0; i < (SLOW ? 100 : 150); i++) {
 		uint64_t before = t->writes;
 
 		function_bar_write(f, 0, 8, 8, 0x4000);

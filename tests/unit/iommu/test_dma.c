@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "iommu_kit.h"
+#include "iommu/iotlb.h"
 #include "mem/fence.h"
 
 #define RW (IOMMU_READ | IOMMU_WRITE)
@@ -83,9 +84,9 @@ static void dma_fill__unaligned__pattern_from_first_byte(void **state)
 		assert_int_equal(iommu_dma_fill(&k->dev, NP, 0x5000 + off, pattern, len, NULL), 0);
 		for (uint64_t i = 0; i < 40 * PAGE_SIZE; i++) {
 			char c = p[(39 - i / PAGE_SIZE) * PAGE_SIZE + i % PAGE_SIZE];
-			char want = i < off || i >= off + len
-					    ? 0
-					    : (char)(pattern >> ((i - off) % 8 * 8));
+			char want = (char)(i < off || i >= off + len
+						   ? 0
+						   : (pattern >> ((i - off) % 8 * 8)));
 
 			if (c != want)
 				fail_msg("offset %u byte %u: 0x%x not 0x%x", (unsigned)off,
@@ -482,7 +483,7 @@ static void dma__each_fault__served_or_enomem(void **state)
 		int rc;
 
 		if (s && s->cache) {
-			mem_free(s->cache);
+			iotlb_free(s->cache);
 			s->cache = NULL;
 		}
 		v = 0;
