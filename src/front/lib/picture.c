@@ -13,6 +13,7 @@
 
 #include "abi/iommufd.h"
 #include "base/bits.h"
+#include "base/pool.h"
 #include "base/sys.h"
 
 #define SIZES     52
@@ -23,10 +24,11 @@ struct sheet {
 	size_t n;
 	struct iommufd_ctx *ctx;
 	uint32_t ioas;
-	unsigned areas;
-	/* the area being drawn */
-	uint64_t start, last;
-	uint64_t count[SIZES];
+	unsigned n_areas;
+	struct area_line {
+		struct iommufd_area_info info;
+		uint64_t count[SIZES]; /* IO pages by size */
+	} area[AREAS_MAX];
 };
 
 static void put(struct sheet *s, const char *fmt, ...) PRINTF(2, 3);
@@ -55,14 +57,26 @@ static void put_size(struct sheet *s, uint64_t bytes, bool padded)
 	put(s, padded ? "%6llu %ciB" : "%llu%c", (unsigned long long)bytes, unit[u]);
 }
 
+static void note_area(void *arg, const struct iommufd_area_info *a)
+{
+	struct sheet *s = arg;
+
+	if (s->n_areas < AREAS_MAX)
+		s->area[s->n_areas].info = *a;
+	s->n_areas++;
+}
+
 static void count_leaf(void *arg, uint64_t iova, uint64_t pa, uint64_t len, unsigned prot)
 {
 	struct sheet *s = arg;
 
 	(void)pa;
 	(void)prot;
-	if (iova >= s->start && iova <= s->last && is_pow2(len))
-		s->count[lowest_bit(len) < SIZES ? lowest_bit(len) : SIZES - 1]++;
+	if (!is_pow2(len))
+		return;
+	for (unsigned i = 0; i < s->n_areas && i < AREAS_MAX; i++)
+		if (iova >= s->area[i].info.start && iova <= s->area[i].info.last)
+			s->area[i].count[lowest_bit(len) < SIZES ? lowest_bit(len) : SIZES - 1]++;
 }
 
 /* A bar of which every step is a factor of four. */
@@ -74,25 +88,19 @@ static void put_bar(struct sheet *s, uint64_t len)
 		put(s, "%s", i < n ? "#" : " ");
 }
 
-static void draw_area(void *arg, const struct iommufd_area_info *a)
+static void draw_area(struct sheet *s, const struct area_line *l)
 {
-	struct sheet *s = arg;
+	const struct iommufd_area_info *a = &l->info;
 	bool any = false;
 
-	if (s->areas++ >= AREAS_MAX)
-		return;
-	s->start = a->start;
-	s->last = a->last;
-	memset(s->count, 0, sizeof(s->count));
-	iommufd_for_each_leaf(s->ctx, s->ioas, count_leaf, s);
 	put(s, "  %#014llx-%#014llx ", (unsigned long long)a->start, (unsigned long long)a->last);
 	put_size(s, a->last - a->start + 1, true);
 	put(s, " %c%c ", a->prot & IOMMU_READ ? 'r' : '-', a->prot & IOMMU_WRITE ? 'w' : '-');
 	put_bar(s, a->last - a->start + 1);
 	for (unsigned i = SIZES; i-- > 0;) {
-		if (!s->count[i])
+		if (!l->count[i])
 			continue;
-		put(s, "%s%llu x ", any ? " + " : " ", (unsigned long long)s->count[i]);
+		put(s, "%s%llu x ", any ? " + " : " ", (unsigned long long)l->count[i]);
 		put_size(s, 1ull << i, false);
 		any = true;
 	}
@@ -101,14 +109,18 @@ static void draw_area(void *arg, const struct iommufd_area_info *a)
 
 static void draw_ioas(struct sheet *s)
 {
-	s->areas = 0;
+	s->n_areas = 0;
+	memset(s->area, 0, sizeof(s->area));
 	put(s, "IOVA space of ioas %u                 size        right  (log scale)    IO pages\n",
 	    s->ioas);
-	iommufd_for_each_area(s->ctx, s->ioas, draw_area, s);
-	if (!s->areas)
+	iommufd_for_each_area(s->ctx, s->ioas, note_area, s);
+	iommufd_for_each_leaf(s->ctx, s->ioas, count_leaf, s);
+	for (unsigned i = 0; i < s->n_areas && i < AREAS_MAX; i++)
+		draw_area(s, &s->area[i]);
+	if (!s->n_areas)
 		put(s, "  nothing is mapped\n");
-	if (s->areas > AREAS_MAX)
-		put(s, "  ... and %u more areas\n", s->areas - AREAS_MAX);
+	if (s->n_areas > AREAS_MAX)
+		put(s, "  ... and %u more areas\n", s->n_areas - AREAS_MAX);
 }
 
 void picture_note(struct file *f, unsigned long cmd, long result)
@@ -119,14 +131,19 @@ void picture_note(struct file *f, unsigned long cmd, long result)
 
 void picture_before(struct file *f, unsigned long cmd)
 {
-	struct sheet s = { .ctx = f->ctx };
+	struct sheet *s;
 
 	if (cmd != IOMMU_IOAS_UNMAP && cmd != IOMMU_DESTROY)
 		return;
 	if (!atomic_exchange(&f->mapped_since_picture, false))
 		return;
-	for (s.ioas = iommufd_next_ioas(f->ctx, 0); s.ioas;
-	     s.ioas = iommufd_next_ioas(f->ctx, s.ioas))
-		draw_ioas(&s);
-	sys_write(2, s.text, s.n);
+	s = mem_zalloc(sizeof(*s)); /* too large for a small thread's stack */
+	if (!s)
+		return;
+	s->ctx = f->ctx;
+	for (s->ioas = iommufd_next_ioas(f->ctx, 0); s->ioas;
+	     s->ioas = iommufd_next_ioas(f->ctx, s->ioas))
+		draw_ioas(s);
+	sys_write(2, s->text, s->n);
+	mem_free(s);
 }

@@ -108,7 +108,7 @@ static int parse(int argc, char **argv, struct config *c)
 /* The preload beside our own binary (build folder), or where it was installed. */
 static int find_preload(char *out, size_t len)
 {
-	char self[PATH_MAX];
+	char self[PATH_MAX - 64];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
 
