@@ -36,6 +36,33 @@ void pool_finish(struct pool *p)
 	memset(p, 0, sizeof(*p));
 }
 
+/*
+ * Memory for a chunk. Chunks of the largest size are naturally aligned and ask for a huge page:
+ * what is spread over millions of blocks would miss the TLB at each step otherwise.
+ */
+static void *map_chunk(size_t size)
+{
+	bool huge = size == CHUNK_MAX;
+	uintptr_t start, end;
+	uint64_t at = 0;
+	void *mem;
+
+	if (sys_mmap(NULL, huge ? 2 * size : size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &mem))
+		return NULL;
+	if (!huge)
+		return mem;
+	start = (uintptr_t)mem;
+	end = start + 2 * size;
+	(void)align_up(start, size, &at);
+	if (at > start)
+		sys_munmap(mem, at - start);
+	if (at + size < end)
+		sys_munmap((void *)(uintptr_t)(at + size), end - (at + size));
+	sys_madvise((void *)(uintptr_t)at, size, MADV_HUGEPAGE);
+	return (void *)(uintptr_t)at;
+}
+
 void *pool_get_slow(struct pool *p)
 {
 	struct chunk *c;
@@ -44,8 +71,8 @@ void *pool_get_slow(struct pool *p)
 	if ((size_t)(p->end - p->bump) < p->size) {
 		while (p->next_chunk < CHUNK_HEAD + p->size)
 			p->next_chunk *= 2;
-		if (sys_mmap(NULL, p->next_chunk, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &mem))
+		mem = map_chunk(p->next_chunk);
+		if (!mem)
 			return NULL;
 		c = mem;
 		c->next = p->chunks;

@@ -20,6 +20,7 @@
 #define BLOCK_MAX   (64 * KIB)
 #define COMMIT_STEP (32 * MIB)
 #define READY_STEP  (64 * KIB)
+#define HUGE_PAGE   (2 * MIB)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -36,17 +37,20 @@ int tables_init(struct physmap *pm)
 	if (fault_point())
 		return refuse(ENOMEM, "no addresses for the table window");
 	/* RLIMIT_AS or a crowded address space: be content with less. */
-	while ((rc = sys_mmap(NULL, cap + BLOCK_MAX, PROT_NONE,
+	while ((rc = sys_mmap(NULL, cap + HUGE_PAGE, PROT_NONE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &t->mem)) &&
 	       cap > CAP_MIN)
 		cap /= 2;
 	if (rc)
 		return refuse(ENOMEM, "no %llu bytes of addresses for the table window",
 			      (unsigned long long)cap);
-	(void)align_up((uintptr_t)t->mem, BLOCK_MAX, &host);
+	(void)align_up((uintptr_t)t->mem, HUGE_PAGE, &host);
 	t->host = (char *)host;
-	t->mem_len = cap + BLOCK_MAX;
+	t->mem_len = cap + HUGE_PAGE;
 	t->cap = cap;
+	/* A machine with many tables walks them at random: spare it the TLB misses. */
+	if (cap > HUGE_PAGE)
+		sys_madvise(t->host + HUGE_PAGE, cap - HUGE_PAGE, MADV_HUGEPAGE);
 	mtx_init(&t->lock, LOCK_TABLE_MEM);
 	return 0;
 }
