@@ -72,6 +72,8 @@ int iommu_group_attach(struct iommu_group *g, struct iommu_domain *dom);
  */
 void iommu_group_detach(struct iommu_group *g);
 
+void iommu_group_check(struct iommu_group *g); /* asserts the invariants of group.c */
+
 /*
  * No DMA of @d runs when it returns, and later requests end with -ECANCELED (stop) or are done
  * again (go on). Not from inside a section.

@@ -40,6 +40,35 @@ void iommu_group_destroy(struct iommu_group *g)
 	mem_free(g);
 }
 
+static void check_locked(struct iommu_group *g)
+{
+	lock_assert_held(&g->lock);
+	(void)BUG_ON(!g->owner != !g->owner_count);                                   /* I1 */
+	(void)BUG_ON(g->domain && (!g->owner || !atomic_load(&g->domain->attached))); /* I2, I4 */
+	list_for_each(l, &g->devices) {
+		const struct iommu_device *d = list_entry(l, struct iommu_device, in_group);
+
+		(void)BUG_ON(d->group != g);
+		(void)BUG_ON(atomic_load(&d->rid_xlat.domain) != g->domain); /* I2 */
+		(void)BUG_ON(atomic_load(&d->rid_xlat.tag) !=
+			     (g->domain ? g->domain->tag : 0)); /* I2, I3 */
+	}
+}
+
+static void unlock(struct iommu_group *g)
+{
+	if (LOCK_CHECK)
+		check_locked(g);
+	mtx_unlock(&g->lock);
+}
+
+void iommu_group_check(struct iommu_group *g)
+{
+	mtx_lock(&g->lock);
+	check_locked(g);
+	mtx_unlock(&g->lock);
+}
+
 static int refuse_direct(const struct iommu_group *g)
 {
 	list_for_each(l, &g->devices) {
@@ -71,7 +100,7 @@ int iommu_group_claim(struct iommu_group *g, const void *owner)
 	}
 	if (!rc)
 		g->owner_count++;
-	mtx_unlock(&g->lock);
+	unlock(g);
 	return rc;
 }
 
@@ -82,7 +111,7 @@ void iommu_group_release(struct iommu_group *g, const void *owner)
 		(void)BUG_ON(g->domain);
 		g->owner = NULL; /* I1 */
 	}
-	mtx_unlock(&g->lock);
+	unlock(g);
 }
 
 int iommu_group_attach(struct iommu_group *g, struct iommu_domain *dom)
@@ -116,7 +145,7 @@ int iommu_group_attach(struct iommu_group *g, struct iommu_domain *dom)
 		atomic_fetch_sub(&old->attached, 1);
 	}
 out:
-	mtx_unlock(&g->lock);
+	unlock(g);
 	return rc;
 }
 
@@ -137,5 +166,5 @@ void iommu_group_detach(struct iommu_group *g)
 		g->domain = NULL; /* I3 */
 		atomic_fetch_sub(&old->attached, 1);
 	}
-	mtx_unlock(&g->lock);
+	unlock(g);
 }

@@ -94,3 +94,21 @@ int machine_group(struct machine *m, int id, struct iommu_group **out)
 		*out = g;
 	return rc;
 }
+
+void machine_check(struct machine *m)
+{
+	unsigned n = 0;
+
+	mtx_lock(&m->lock);
+	list_for_each(l, &m->functions) {
+		const struct uiommufd_device *f = list_entry(l, struct uiommufd_device, in_machine);
+
+		(void)BUG_ON(f->machine != m || f->index >= m->n_functions);
+		n++;
+	}
+	(void)BUG_ON(n > m->n_functions);
+	list_for_each(l, &m->groups)
+		iommu_group_check(list_entry(l, struct iommu_group, in_machine));
+	mtx_unlock(&m->lock);
+	physmap_check(m->pm);
+}

@@ -34,6 +34,8 @@ struct machine_opts {
 int machine_create(const struct machine_opts *opts, struct machine **out);
 /* Functions are destroyed by it; no context or file is left. NULL is fine. */
 void machine_destroy(struct machine *m);
+/* Asserts the invariants of all that belongs to it. */
+void machine_check(struct machine *m);
 /* The group @id, made when absent; @id < 0: a new one with the lowest free number. -ENOMEM. */
 int machine_group(struct machine *m, int id, struct iommu_group **out);
 

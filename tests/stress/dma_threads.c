@@ -197,6 +197,53 @@ static void domain_sync__dma_runs__pages_and_tables_free(void **state)
 	writers_stop(&w);
 }
 
+/* The client's munmap of pinned memory: the device keeps its bytes, whoever gets the address. */
+static void relocation__dma_runs__new_owner_of_address_untouched(void **state)
+{
+	struct kit *k = *state;
+	struct writers w;
+
+	writers_start(&w, k, GIB, 16 * PAGE_SIZE);
+	for (unsigned i = 0; i < (SLOW ? 20 : 60); i++) {
+		size_t len = i & 1 ? 4 * MIB : 16 * PAGE_SIZE; /* moved, copied */
+		char *a =
+			mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint64_t faults, v = 0;
+		struct phys_run run;
+		struct pt_gather g;
+		unsigned n;
+
+		assert_ptr_not_equal(a, MAP_FAILED);
+		memset(a, 0x33, len);
+		assert_int_equal(mm_pin(k->m->self, (uintptr_t)a, len >> PAGE_LG2, MM_PIN_WRITE,
+					&run, 1, &n),
+				 len >> PAGE_LG2);
+		pt_gather_init(&g);
+		assert_int_equal(iommu_domain_map(k->dom, GIB, run.pa, len, RW, false, &g), 0);
+		iommu_domain_sync(k->dom, &g);
+		wait_done(&w);
+		faults = w.faults;
+		assert_int_equal(vma_unmapping((uintptr_t)a, len), 0);
+		assert_ptr_equal(mmap(a, len, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+				 a);
+		mark(a, 16 * PAGE_SIZE);
+		wait_done(&w);
+		assert_marked(a, 16 * PAGE_SIZE);
+		/* One that found no mapping before the map above may have been counted since. */
+		assert_true(w.faults <= faults + THREADS);
+		if (len > 16 * PAGE_SIZE) {
+			assert_int_equal(iommu_dma_load(&k->dev, 0, GIB + len - 8, &v, 8), 0);
+			assert_int_equal(v, 0x3333333333333333ull);
+		}
+		iommu_domain_unmap(k->dom, GIB, len, &g);
+		iommu_domain_sync(k->dom, &g);
+		physmap_unpin(k->m->pm, &run, true);
+		munmap(a, len);
+	}
+	writers_stop(&w);
+}
+
 struct book {
 	char *text; /* freed as soon as no domain refers to it */
 };
@@ -312,6 +359,7 @@ int main(void)
 		T(group_detach__dma_runs__nothing_written_after),
 		T(domain_destroy__dma_runs__tables_unused),
 		T(domain_sync__dma_runs__pages_and_tables_free),
+		T(relocation__dma_runs__new_owner_of_address_untouched),
 		T(fault_report__domain_goes__owner_outlives_it),
 		T(function_reset__dma_runs__nothing_written_after),
 		T(function_reset__several_at_once__one_by_one),

@@ -44,6 +44,8 @@ int kit_teardown(void **state)
 {
 	struct kit *k = *state;
 
+	machine_check(k->m);
+	assert_int_equal(pt_check(&k->dom->pt), 0);
 	iommu_group_detach(k->g);
 	iommu_group_release(k->g, &owner);
 	iommu_device_finish(&k->dev);
