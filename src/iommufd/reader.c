@@ -88,7 +88,7 @@ int reader_next_locked(struct reader *r)
 	}
 	if (unlikely(rc)) {
 		pages_unpin_unused_locked(r->pages, &r->b, false);
-		batch_begin(&r->b, r->idx, r->b.max);
+		batch_begin(&r->b, r->b.first, r->b.max);
 	}
 	return rc;
 }

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "iommu/kinds.h"
+#include "mem/guard.h"
 
 static int narrow_domain_init(struct iommu_domain *dom, uint32_t flags)
 {
@@ -23,6 +24,7 @@ int kit_setup(void **state)
 	struct kit *k = mem_zalloc(sizeof(*k));
 
 	assert_non_null(k);
+	memcpy(&k->test, state, sizeof(k->test));
 	expect_rc(machine_create(&opts, &k->m), 0);
 	k->kind2 = *opts.kind;
 	k->kind2.name = "narrow";
@@ -34,6 +36,14 @@ int kit_setup(void **state)
 	expect_rc(iommufd_ctx_create(k->m, &k->ctx), 0);
 	*state = k;
 	return 0;
+}
+
+void kit_run(void **state)
+{
+	struct kit *k = *state;
+
+	expect_rc(guard_init(), 0);
+	k->test(state);
 }
 
 int kit_teardown(void **state)

@@ -55,7 +55,18 @@ struct kit {
 	} bufs[KIT_BUFS];
 	unsigned nbufs;
 	uint64_t pinned; /* account_pinned() at the start */
+	void (*test)(void **state);
 };
+
+/*
+ * One test of a table. cmocka puts its own handlers of SIGSEGV in front of ours before each, so
+ * the test proper runs through kit_run().
+ */
+#define KIT_TEST(f)                                             \
+	{                                                       \
+#f, kit_run, kit_setup, kit_teardown, (void *)f \
+	}
+void kit_run(void **state);
 
 /* cmocka set-up and tear-down. Tear-down detaches and unbinds, closes, and finds nothing left. */
 int kit_setup(void **state);

@@ -195,20 +195,19 @@ static void copy_out__destroy_read_only__needs_none(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(number__outside_table__enotty),
-		T(number__near_miss__pointer_is_met_first),
-		T(number__upper_half_of_the_word__ignored),
-		T(pointer__null__efault),
-		T(size__below_minimum__einval),
-		T(size__surplus__must_be_zero),
-		T(size__surplus_runs_off_a_page__efault_or_e2big),
-		T(size__struct_runs_off_a_page__efault),
-		T(size__many_zero_pages__accepted),
-		T(copy_out__ioas_alloc_read_only__object_goes),
-		T(copy_out__map_read_only__mapping_stays),
-		T(copy_out__destroy_read_only__needs_none),
+		KIT_TEST(number__outside_table__enotty),
+		KIT_TEST(number__near_miss__pointer_is_met_first),
+		KIT_TEST(number__upper_half_of_the_word__ignored),
+		KIT_TEST(pointer__null__efault),
+		KIT_TEST(size__below_minimum__einval),
+		KIT_TEST(size__surplus__must_be_zero),
+		KIT_TEST(size__surplus_runs_off_a_page__efault_or_e2big),
+		KIT_TEST(size__struct_runs_off_a_page__efault),
+		KIT_TEST(size__many_zero_pages__accepted),
+		KIT_TEST(copy_out__ioas_alloc_read_only__object_goes),
+		KIT_TEST(copy_out__map_read_only__mapping_stays),
+		KIT_TEST(copy_out__destroy_read_only__needs_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,22 +239,21 @@ static void map__same_memory_twice__two_areas(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(alloc__flags__eopnotsupp),
-		T(ranges__empty_ioas__everything),
-		T(ranges__bad_arguments__in_order),
-		T(ranges__areas__do_not_matter),
-		T(map__arguments__in_order),
-		T(map__reserved_field__eopnotsupp),
-		T(map__bad_id__before_length),
-		T(map__fixed_at_the_edges__accepted),
-		T(map__no_device__any_memory_and_alignment),
-		T(map__overlap__eexist),
-		T(unmap__arguments__in_order),
-		T(unmap__whole_areas__and_gaps),
-		T(unmap__part_of_an_area__enoent),
-		T(map__same_memory_twice__two_areas),
+		KIT_TEST(alloc__flags__eopnotsupp),
+		KIT_TEST(ranges__empty_ioas__everything),
+		KIT_TEST(ranges__bad_arguments__in_order),
+		KIT_TEST(ranges__areas__do_not_matter),
+		KIT_TEST(map__arguments__in_order),
+		KIT_TEST(map__reserved_field__eopnotsupp),
+		KIT_TEST(map__bad_id__before_length),
+		KIT_TEST(map__fixed_at_the_edges__accepted),
+		KIT_TEST(map__no_device__any_memory_and_alignment),
+		KIT_TEST(map__overlap__eexist),
+		KIT_TEST(unmap__arguments__in_order),
+		KIT_TEST(unmap__whole_areas__and_gaps),
+		KIT_TEST(unmap__part_of_an_area__enoent),
+		KIT_TEST(map__same_memory_twice__two_areas),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

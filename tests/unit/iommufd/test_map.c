@@ -435,22 +435,21 @@ static void account__over_the_limit__enomem_and_all_undone(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(map__one_page__dma_then_fault),
-		T(map__permissions__enforced_by_the_table),
-		T(map__large__large_pages_form),
-		T(map__scattered_pages__any_batch_size),
-		T(map__bad_memory__efault_and_nothing_left),
-		T(map__aligned_to_the_page_table__or_einval),
-		T(domains__two__filled_from_each_other),
-		T(domains__narrower_one__aperture_stands_against_areas),
-		T(detach__all__unpins_and_attach_pins_again),
-		T(destroy__ioas__takes_the_mappings),
-		T(unmap__memory_gone__works),
-		T(fault__near_a_mapping__says_so),
-		T(picture__areas_and_leaves__match),
-		T(account__over_the_limit__enomem_and_all_undone),
+		KIT_TEST(map__one_page__dma_then_fault),
+		KIT_TEST(map__permissions__enforced_by_the_table),
+		KIT_TEST(map__large__large_pages_form),
+		KIT_TEST(map__scattered_pages__any_batch_size),
+		KIT_TEST(map__bad_memory__efault_and_nothing_left),
+		KIT_TEST(map__aligned_to_the_page_table__or_einval),
+		KIT_TEST(domains__two__filled_from_each_other),
+		KIT_TEST(domains__narrower_one__aperture_stands_against_areas),
+		KIT_TEST(detach__all__unpins_and_attach_pins_again),
+		KIT_TEST(destroy__ioas__takes_the_mappings),
+		KIT_TEST(unmap__memory_gone__works),
+		KIT_TEST(fault__near_a_mapping__says_so),
+		KIT_TEST(picture__areas_and_leaves__match),
+		KIT_TEST(account__over_the_limit__enomem_and_all_undone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

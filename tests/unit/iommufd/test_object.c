@@ -271,20 +271,19 @@ static void destroy__races_with_lookups__once_each(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(destroy__never_issued__enoent),
-		T(alloc__fresh_context__lowest_free_first),
-		T(alloc__many__ids_stay_dense),
-		T(destroy__twice__enoent),
-		T(destroy__ioas_with_areas__goes),
-		T(destroy__in_use__ebusy),
-		T(lookup__wrong_type__enoent),
-		T(reserve__until_published__absent),
-		T(get__counts__as_documented),
-		T(close__everything_left__goes_leaves_first),
-		T(close__device_bound__waits_for_unbind),
-		T(destroy__races_with_lookups__once_each),
+		KIT_TEST(destroy__never_issued__enoent),
+		KIT_TEST(alloc__fresh_context__lowest_free_first),
+		KIT_TEST(alloc__many__ids_stay_dense),
+		KIT_TEST(destroy__twice__enoent),
+		KIT_TEST(destroy__ioas_with_areas__goes),
+		KIT_TEST(destroy__in_use__ebusy),
+		KIT_TEST(lookup__wrong_type__enoent),
+		KIT_TEST(reserve__until_published__absent),
+		KIT_TEST(get__counts__as_documented),
+		KIT_TEST(close__everything_left__goes_leaves_first),
+		KIT_TEST(close__device_bound__waits_for_unbind),
+		KIT_TEST(destroy__races_with_lookups__once_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,14 +285,13 @@ static void choose__random_with_allowed__as_the_model(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(choose__worked_values),
-		T(choose__again_and_after_unmap__lowest_first),
-		T(choose__no_room__enospc),
-		T(choose__random__as_the_model),
-		T(choose__random_with_reserved__as_the_model),
-		T(choose__random_with_allowed__as_the_model),
+		KIT_TEST(choose__worked_values),
+		KIT_TEST(choose__again_and_after_unmap__lowest_first),
+		KIT_TEST(choose__no_room__enospc),
+		KIT_TEST(choose__random__as_the_model),
+		KIT_TEST(choose__random_with_reserved__as_the_model),
+		KIT_TEST(choose__random_with_allowed__as_the_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@ struct world {
 };
 
 struct picture {
-	uint64_t pinned, tables;
+	uint64_t pinned, frames;
 	uint32_t next_id;
 	unsigned areas, areas2, ranges;
 	struct iommu_iova_range r[8];
@@ -38,7 +38,7 @@ static void take_picture(struct world *w, struct picture *pic)
 	physmap_check(w->k->m->pm);
 	physmap_stats(w->k->m->pm, &st);
 	pic->pinned = account_pinned();
-	assert_int_equal(st.pinned_pages, pic->pinned - w->k->pinned);
+	pic->frames = st.pinned_pages;
 	pic->next_id = kit_next_id(w->k);
 	pic->areas = kit_areas(w->k, w->ioas);
 	pic->areas2 = kit_areas(w->k, w->ioas2);
@@ -299,7 +299,7 @@ static void attach__first_domain__undone(void **state)
 
 	fill_ioas(w, w->ioas);
 	sweep(w, do_attach, undo_attach);
-	scatter(w, 600);
+	scatter(w, 60);
 	w->k->ctx->batch_max = 8;
 	sweep(w, do_attach, undo_attach);
 }
@@ -367,13 +367,17 @@ static void replace__fails_anywhere__undone(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(alloc__fails_anywhere__undone), T(map__no_domain__undone),
-		T(map__one_domain__undone),       T(map__two_domains__undone),
-		T(map__many_batches__undone),     T(unmap__needs_no_memory__only_its_struct),
-		T(bind__fails_anywhere__undone),  T(attach__first_domain__undone),
-		T(attach__second_domain__undone), T(replace__fails_anywhere__undone),
+		KIT_TEST(alloc__fails_anywhere__undone),
+		KIT_TEST(map__no_domain__undone),
+		KIT_TEST(map__one_domain__undone),
+		KIT_TEST(map__two_domains__undone),
+		KIT_TEST(map__many_batches__undone),
+		KIT_TEST(unmap__needs_no_memory__only_its_struct),
+		KIT_TEST(bind__fails_anywhere__undone),
+		KIT_TEST(attach__first_domain__undone),
+		KIT_TEST(attach__second_domain__undone),
+		KIT_TEST(replace__fails_anywhere__undone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

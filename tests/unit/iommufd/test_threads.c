@@ -269,11 +269,10 @@ static void map__while_devices_come_and_go__consistent(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		T(map__own_ranges__all_work),
-		T(map__same_ranges_under_dma__no_stale_data),
-		T(map__while_devices_come_and_go__consistent),
+		KIT_TEST(map__own_ranges__all_work),
+		KIT_TEST(map__same_ranges_under_dma__no_stale_data),
+		KIT_TEST(map__while_devices_come_and_go__consistent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
