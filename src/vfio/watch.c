@@ -87,6 +87,8 @@ static void drain(struct watch *w)
 	struct epoll_event ev[BATCH];
 	long n = sys_call(SYS_epoll_pwait, w->epoll, (long)ev, BATCH, 0, 0, SIGSET);
 
+	/* Pairs with watch_add(): the kernel hands us the pointer, this what it points to. */
+	atomic_load(&w->adds);
 	for (long i = 0; i < n; i++) {
 		struct watch_src *s = ev[i].data.ptr;
 		uint64_t count;
@@ -149,6 +151,7 @@ void watch_init(struct watch *w, void *arg)
 	atomic_init(&w->seq, 0);
 	atomic_init(&w->quit, 0);
 	atomic_init(&w->waiting, 0);
+	atomic_init(&w->adds, 0);
 	atomic_init(&w->nmem, 0);
 	atomic_init(&w->running, false);
 	w->epoll = w->kick = -1;
@@ -256,6 +259,7 @@ int watch_add(struct watch *w, struct watch_src *s, int fd)
 	int rc;
 
 	atomic_store(&s->fd, fd);
+	atomic_fetch_add(&w->adds, 1);
 	rc = fault_point()
 		     ? -ENOMEM
 		     : (int)sys_call(SYS_epoll_ctl, w->epoll, EPOLL_CTL_ADD, fd, (long)&ev, 0, 0);

@@ -40,6 +40,7 @@ struct watch {
 	_Atomic uint32_t seq; /* odd: the thread is working on what it found */
 	_Atomic uint32_t quit;
 	_Atomic uint32_t waiting; /* threads that wait for seq to move on */
+	_Atomic uint32_t adds;    /* counts watch_add(): carries what it wrote to the thread */
 	_Atomic unsigned nmem;    /* grows only, while the thread runs */
 	_Atomic bool running;
 	int epoll, kick;
