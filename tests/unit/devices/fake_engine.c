@@ -136,10 +136,10 @@ void fake_flr(struct uiommufd_device *f)
 	pthread_mutex_unlock(&f->thread_lock);
 }
 
-struct uiommufd_device *fake_open(const struct uiommufd_device_ops *ops, char *const argv[],
+struct uiommufd_device *fake_open(const struct uiommufd_device_ops *ops, const char *const argv[],
 				  enum fake_mode mode, int *rc)
 {
-	static char *const none[] = { NULL };
+	static const char *const none[] = { NULL };
 	struct uiommufd_device *f = calloc(1, sizeof(*f));
 	int res;
 
@@ -153,7 +153,8 @@ struct uiommufd_device *fake_open(const struct uiommufd_device_ops *ops, char *c
 	pthread_mutex_init(&f->map_lock, NULL);
 	pthread_cond_init(&f->thread_cond, NULL);
 	reason[0] = 0;
-	res = ops->create(f, &f->desc, argv ? argv : none, &f->state);
+	/* create() takes char pointers, as main() does. */
+	res = ops->create(f, &f->desc, (char *const *)(uintptr_t)(argv ? argv : none), &f->state);
 	if (rc)
 		*rc = res;
 	if (res) {

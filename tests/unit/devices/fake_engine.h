@@ -91,7 +91,7 @@ struct uiommufd_device {
 };
 
 /* NULL and *@rc when create() refuses; the text is in fake_reason(). */
-struct uiommufd_device *fake_open(const struct uiommufd_device_ops *ops, char *const argv[],
+struct uiommufd_device *fake_open(const struct uiommufd_device_ops *ops, const char *const argv[],
 				  enum fake_mode mode, int *rc);
 void fake_close(struct uiommufd_device *f);
 const char *fake_reason(void);

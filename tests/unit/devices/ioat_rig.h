@@ -85,7 +85,7 @@ static inline void *rig_alloc(size_t len)
 	return p;
 }
 
-static inline struct rig *rig_new(enum fake_mode mode, char *const argv[])
+static inline struct rig *rig_new(enum fake_mode mode, const char *const argv[])
 {
 	struct rig *r = calloc(1, sizeof(*r));
 

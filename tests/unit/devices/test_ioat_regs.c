@@ -164,7 +164,8 @@ static void chanctrl_in_use__read__latches_until_0_is_written(void **state)
 
 static void option__known__is_taken(void **state)
 {
-	char *const argv[] = { "version=0x34", "id=0b00", "xfercap=12", "report-halt=1", NULL };
+	const char *const argv[] = { "version=0x34", "id=0b00", "xfercap=12", "report-halt=1",
+				     NULL };
 	struct uiommufd_device *f = fake_open(&ioat_model, argv, FAKE_MANUAL, NULL);
 
 	(void)state;
@@ -177,17 +178,17 @@ static void option__known__is_taken(void **state)
 
 static void option__bad__einval_with_a_reason(void **state)
 {
-	static char *const bad[] = { "version=0x35",  "version=0x31",
-				     "id=2020",       "id=3000",
-				     "xfercap=11",    "xfercap=21",
-				     "xfercap=",      "xfercap=14x",
-				     "xfercap=-1",    "report-halt=2",
-				     "ring=1",        "xfercap",
-				     "version= 0x33", "" };
+	static const char *const bad[] = { "version=0x35",  "version=0x31",
+					   "id=2020",       "id=3000",
+					   "xfercap=11",    "xfercap=21",
+					   "xfercap=",      "xfercap=14x",
+					   "xfercap=-1",    "report-halt=2",
+					   "ring=1",        "xfercap",
+					   "version= 0x33", "" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		char *const argv[] = { bad[i], NULL };
+		const char *const argv[] = { bad[i], NULL };
 		int rc = 0;
 
 		assert_null(fake_open(&ioat_model, argv, FAKE_MANUAL, &rc));
