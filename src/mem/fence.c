@@ -24,8 +24,9 @@
 
 _Thread_local struct fence_slot *fence_self_slot __attribute__((tls_model("initial-exec")));
 
-static struct fence_slot *_Atomic slots;
-static struct mtx lock = MTX_INIT(LOCK_FENCE); /* growing the list */
+static struct fence_slot *_Atomic slots;       /* claimed at least once: what a waiter looks at */
+static struct mtx lock = MTX_INIT(LOCK_FENCE); /* growing the list, and: */
+static struct fence_slot *fresh;               /* never claimed yet */
 static _Atomic uint32_t last_tag;
 static void (*_Atomic cache_free)(void *cache);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -118,9 +119,24 @@ static bool grow(void)
 	page = mem;
 	for (unsigned i = 0; i + 1 < SLOTS; i++)
 		atomic_init(&page[i].next, &page[i + 1]);
-	atomic_init(&page[SLOTS - 1].next, atomic_load_explicit(&slots, memory_order_relaxed));
-	atomic_store_explicit(&slots, page, memory_order_release);
+	fresh = page;
 	return true;
+}
+
+/* A slot that nobody had before joins the list: a waiter walks as many as there were threads. */
+static struct fence_slot *take_fresh(void)
+{
+	struct fence_slot *s;
+
+	if (!fresh && !grow())
+		return NULL;
+	s = fresh;
+	fresh = atomic_load_explicit(&s->next, memory_order_relaxed);
+	atomic_store_explicit(&s->used, 1, memory_order_relaxed);
+	atomic_store_explicit(&s->next, atomic_load_explicit(&slots, memory_order_relaxed),
+			      memory_order_relaxed);
+	atomic_store_explicit(&slots, s, memory_order_release);
+	return s;
 }
 
 struct fence_slot *fence_slot_claim(void)
@@ -136,8 +152,8 @@ struct fence_slot *fence_slot_claim(void)
 	if (!s) {
 		mtx_lock(&lock);
 		s = take_free();
-		if (!s && grow())
-			s = take_free();
+		if (!s)
+			s = take_fresh();
 		mtx_unlock(&lock);
 	}
 	if (!s)
