@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 
 #include "base/fault.h"
+#include "base/fd.h"
 #include "base/pool.h"
 #include "base/sys.h"
 #include "base/why.h"
@@ -32,7 +33,6 @@
 #endif
 
 #define TOUCH_MAX       32u /* pages that are looked at one by one */
-#define FD_HIGH         1000
 #define TMPFS_MAGIC     0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
 
@@ -165,6 +165,19 @@ static uint64_t populate_frames(struct physmap *pm, const struct run_sink *sink,
 	return ok;
 }
 
+/* What the kernel says about @va. -EFAULT: nothing, or not with this access; -ENOMEM. */
+static int ask(uint64_t va, bool write, struct vma_seg *seg)
+{
+	unsigned need = VMA_READ | (write ? VMA_WRITE : 0);
+	int rc = vma_query(va, false, seg);
+
+	if (rc == -ENOENT || (!rc && (seg->prot & need) != need))
+		return not_there(va, write);
+	if (rc)
+		return refuse(ENOMEM, "the process's mappings cannot be read, error %d", -rc);
+	return 0;
+}
+
 static long pin_file_pages(struct physmap *pm, const struct file_src *src, uint64_t off, uint64_t n,
 			   bool write, struct run_sink *sink)
 {
@@ -194,10 +207,10 @@ static long pin_shared(struct physmap *pm, uint64_t va, uint64_t n, bool write,
 	n = min_u64(n, (seg->last + 1 - va) >> PAGE_LG2);
 	if (n > TOUCH_MAX) {
 		struct vma_seg now;
-		unsigned need = VMA_READ | (write ? VMA_WRITE : 0);
+		int rc = ask(va, write, &now);
 
-		if (vma_query(va, false, &now) || (now.prot & need) != need)
-			return not_there(va, write);
+		if (rc)
+			return rc;
 		n = min_u64(n, (now.last + 1 - va) >> PAGE_LG2);
 	} else {
 		n = guard_touch_count((void *)(uintptr_t)va, n, write);
@@ -214,15 +227,11 @@ static long pin_shared(struct physmap *pm, uint64_t va, uint64_t n, bool write,
 static long pin_asked(struct physmap *pm, uint64_t va, uint64_t n, bool write,
 		      struct run_sink *sink)
 {
-	unsigned need = VMA_READ | (write ? VMA_WRITE : 0);
 	struct vma_seg seg;
-	int rc = vma_query(va, false, &seg);
+	int rc = ask(va, write, &seg);
 
-	if (rc == -ENOENT || (!rc && (seg.prot & need) != need))
-		return not_there(va, write);
 	if (rc)
-		return rc == -ENOMEM ? rc
-				     : refuse(ENOMEM, "mappings cannot be read, error %d", -rc);
+		return rc;
 	n = min_u64(n, (seg.last + 1 - va) >> PAGE_LG2);
 	if (seg.kind == VMA_SHARED && !vma_tracking())
 		return pin_shared(pm, va, n, write, &seg, sink);
@@ -295,11 +304,6 @@ int mm_copy_to(struct mm *mm, uint64_t va, const void *buf, size_t len)
 	return 0;
 }
 
-int mm_engine_fd(void)
-{
-	return vma_query_fd();
-}
-
 static int stat_fd(int fd, struct statx *st)
 {
 	return (int)sys_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH,
@@ -318,9 +322,7 @@ int mm_file_open(struct physmap *pm, int fd, struct mm_file **out)
 	if (!f)
 		return refuse(ENOMEM, "no memory for a file");
 	f->pm = pm;
-	f->fd = fault_point() ? -EMFILE : sys_fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
-	if (f->fd == -EINVAL) /* RLIMIT_NOFILE is lower */
-		f->fd = sys_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	f->fd = fault_point() ? -EMFILE : fd_dup_hidden(fd);
 	if (f->fd < 0) {
 		rc = refuse(-f->fd, "file descriptor %d cannot be duplicated", fd);
 		goto err_free;
@@ -338,7 +340,7 @@ int mm_file_open(struct physmap *pm, int fd, struct mm_file **out)
 	*out = f;
 	return 0;
 err_close:
-	sys_close(f->fd);
+	fd_close_hidden(f->fd);
 err_free:
 	mem_free(f);
 	return rc;
@@ -349,7 +351,7 @@ void mm_file_close(struct mm_file *f)
 	if (!f)
 		return;
 	files_handle_put(f->pm, f->file);
-	sys_close(f->fd);
+	fd_close_hidden(f->fd);
 	mem_free(f);
 }
 

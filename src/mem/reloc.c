@@ -403,25 +403,49 @@ static int relocate(uint64_t va, uint64_t last)
 	return rc;
 }
 
+/* Whole pages of [va, va + len) below the identity window's end; false: there are none. */
+static bool page_range(uint64_t *va, uint64_t len, uint64_t *last)
+{
+	*va = align_down(*va, PAGE_SIZE);
+	if (!len || *va >= PHYS_IDENTITY_END)
+		return false;
+	*last = (*va + min_u64(len, PHYS_IDENTITY_END - *va) - 1) | PAGE_MASK;
+	return true;
+}
+
+/* While a walker, maps stay. False at once when there is none. */
+static bool walk_begin(void)
+{
+	if (!atomic_load_explicit(&maps, memory_order_relaxed))
+		return false;
+	atomic_fetch_add(&walkers, 1);
+	return true;
+}
+
+static void walk_end(void)
+{
+	atomic_fetch_sub(&walkers, 1);
+}
+
+static bool any_may_move(uint64_t va, uint64_t last)
+{
+	for (struct physmap *pm = atomic_load(&maps); pm; pm = pm->next)
+		if (may_move(pm, va, last))
+			return true;
+	return false;
+}
+
 int vma_unmapping(uint64_t va, uint64_t len)
 {
 	uint64_t last;
 	int rc = 0;
 
-	va = align_down(va, PAGE_SIZE);
-	if (!len || va >= PHYS_IDENTITY_END)
+	if (!page_range(&va, len, &last))
 		return 0;
-	last = min_u64(len, PHYS_IDENTITY_END - va) - 1 + va;
-	last |= PAGE_MASK;
-	if (atomic_load(&maps)) {
-		bool move = false;
-
-		atomic_fetch_add(&walkers, 1);
-		for (struct physmap *pm = atomic_load(&maps); pm && !move; pm = pm->next)
-			move = may_move(pm, va, last);
-		if (unlikely(move))
+	if (walk_begin()) {
+		if (unlikely(any_may_move(va, last)))
 			rc = relocate(va, last);
-		atomic_fetch_sub(&walkers, 1);
+		walk_end();
 	}
 	if (!rc)
 		vma_forget(va, last);
@@ -431,15 +455,11 @@ int vma_unmapping(uint64_t va, uint64_t len)
 bool vma_pinned(uint64_t va, uint64_t len)
 {
 	uint64_t last;
-	bool found = false;
+	bool found;
 
-	va = align_down(va, PAGE_SIZE);
-	if (!len || va >= PHYS_IDENTITY_END || !atomic_load(&maps))
+	if (!page_range(&va, len, &last) || !walk_begin())
 		return false;
-	last = (min_u64(len, PHYS_IDENTITY_END - va) - 1 + va) | PAGE_MASK;
-	atomic_fetch_add(&walkers, 1);
-	for (struct physmap *pm = atomic_load(&maps); pm && !found; pm = pm->next)
-		found = may_move(pm, va, last);
-	atomic_fetch_sub(&walkers, 1);
+	found = any_may_move(va, last);
+	walk_end();
 	return found;
 }

@@ -30,8 +30,6 @@ struct vma_seg {
  * -ENOENT: none. -ENOMEM, -EMFILE ...: it could not be asked.
  */
 int vma_query(uint64_t va, bool next, struct vma_seg *out);
-/* The descriptor that questions go through, -1: none yet (a preload keeps the client off it). */
-int vma_query_fd(void);
 
 /* vma.c */
 /* The first special entry that meets [va, last]. Lock-free unless somebody changes the record. */

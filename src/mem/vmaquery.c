@@ -16,6 +16,7 @@
 
 #include "base/bits.h"
 #include "base/fault.h"
+#include "base/fd.h"
 #include "base/sys.h"
 #include "base/why.h"
 #include "mem/vma.h"
@@ -48,8 +49,7 @@ static void on_fork_child(void)
 {
 	int fd = atomic_exchange(&maps_fd, -1);
 
-	if (fd >= 0)
-		sys_close(fd);
+	fd_close_hidden(fd);
 }
 
 static void init_once(void)
@@ -59,16 +59,7 @@ static void init_once(void)
 
 static int open_maps(void)
 {
-	int fd = fault_point() ? -ENOMEM : sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0),
-	    high;
-
-	if (fd < 0)
-		return fd;
-	high = sys_fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
-	if (high < 0)
-		return fd;
-	sys_close(fd);
-	return high;
+	return fault_point() ? -ENOMEM : sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 }
 
 static int shared_fd(void)
@@ -79,16 +70,13 @@ static int shared_fd(void)
 		return fd;
 	pthread_once(&once, init_once);
 	fd = open_maps();
+	if (fd >= 0)
+		fd = fd_hide(fd);
 	if (fd >= 0 && !atomic_compare_exchange_strong(&maps_fd, &none, fd)) {
-		sys_close(fd);
+		fd_close_hidden(fd);
 		fd = none;
 	}
 	return fd;
-}
-
-int vma_query_fd(void)
-{
-	return atomic_load_explicit(&maps_fd, memory_order_relaxed);
 }
 
 static void fill(struct vma_seg *out, const struct query *q)
