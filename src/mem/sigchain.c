@@ -213,7 +213,8 @@ static void call_client(const struct kact *a, int sig, siginfo_t *si, ucontext_t
 	*(volatile uint64_t *)&f.magic = 0;
 }
 
-static void chain(int sig, siginfo_t *si, ucontext_t *uc)
+/* @repeats: returning to the instruction raises @sig again, so its default action needs no help. */
+static void chain(int sig, siginfo_t *si, ucontext_t *uc, bool repeats)
 {
 	struct client *c = &clients[index_of(sig)];
 	struct kact a = client_read(c);
@@ -221,13 +222,13 @@ static void chain(int sig, siginfo_t *si, ucontext_t *uc)
 
 	if (wish & (1u << index_of(sig))) {
 		if (synchronous) /* Linux kills who faults with the signal blocked */
-			die(sig, true);
+			die(sig, repeats);
 		else
 			pending |= 1u << index_of(sig);
 		return;
 	}
 	if (a.handler == (void *)SIG_DFL || (a.handler == (void *)SIG_IGN && synchronous)) {
-		die(sig, synchronous);
+		die(sig, repeats);
 		return;
 	}
 	if (a.handler == (void *)SIG_IGN)
@@ -266,7 +267,7 @@ static void on_fault(int sig, siginfo_t *si, void *arg)
 			if (fn(si, uc))
 				return;
 		}
-	chain(sig, si, uc);
+	chain(si->si_signo, si, uc, si->si_code > 0 && si->si_signo == sig);
 }
 
 #if defined(__x86_64__)

@@ -48,7 +48,8 @@ void sigchain_set_wish(uint32_t wish);
 /*
  * Adds a handler of faults in regions of ours (memory-mapped registers). It runs in the faulting
  * thread as a signal handler; true: the access was performed, @uc says where to go on. It stays
- * for the life of the process. -ENOSPC: all slots are taken.
+ * for the life of the process. It may turn si_signo from one of the two into the other (SIGSEGV on
+ * a mapping that is a device's becomes SIGBUS) and answer false. -ENOSPC: all slots are taken.
  */
 typedef bool (*sigchain_region_fn)(siginfo_t *si, ucontext_t *uc);
 int sigchain_add_region_handler(sigchain_region_fn fn);
