@@ -449,6 +449,7 @@ int main(int argc, char **argv)
 			"Exit status: 0; 1 set-up failed; 3 the device reported an error.\n");
 		return 1;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	find_device(address, sizeof(address), node, sizeof(node));
 	printf("iocopy: %s is %s\n", address, node);
 	open_device(&c, node);
