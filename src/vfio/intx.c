@@ -5,7 +5,7 @@
  * The line is up while the model drives it (level), or for one signal after a one-shot raise
  * (pulse). A signal masks the line; the client unmasks it, by SET_IRQS or through the resample
  * eventfd, and if the line is still up it is signalled again. COMMAND.INTX_DISABLE masks it too.
- * Source: docs/abi/vfio_regions.md "INTx".
+ * Source: docs/abi/vfio_device_set_irqs.md.
  */
 #include <errno.h>
 

@@ -2,7 +2,7 @@
 /*
  * Interrupt wiring: which eventfd each vector signals, and how SET_IRQS changes that.
  *
- * At most one of INTx and MSI-X is active. Source: docs/abi/vfio_regions.md "Interrupts".
+ * At most one of INTx and MSI-X is active. Source: docs/abi/vfio_device_set_irqs.md.
  */
 #include <errno.h>
 #include <string.h>

@@ -136,7 +136,7 @@ static void *watcher(void *arg)
 			ns = FIRST_NS;
 		}
 		if (hot_until && now_ns() < hot_until) {
-			sys_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+			cpu_relax();
 			continue;
 		}
 		hot_until = 0;

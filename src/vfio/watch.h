@@ -16,7 +16,7 @@
 
 #include "base/lock.h"
 
-#define WATCH_CAP_NS   2000000u    /* the longest a first doorbell after idleness waits */
+#define WATCH_CAP_NS   1500000u    /* the longest sleep; a first doorbell waits 2 ms at most */
 #define WATCH_FREE_LEN (64u << 10) /* bytes of BARs up to which the cap is that */
 #define WATCH_MEM_MAX  6
 
