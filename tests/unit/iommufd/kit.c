@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "base/log.h"
 #include "iommu/kinds.h"
 #include "mem/guard.h"
 
@@ -18,12 +19,25 @@ static int narrow_domain_init(struct iommu_domain *dom, uint32_t flags)
 	return rc;
 }
 
+/* Without asserts a broken invariant is a logged line. */
+static _Atomic unsigned bugs;
+
+static void see_line(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	if (level != LOG_ERROR)
+		return;
+	print_error("%s\n", line);
+	atomic_fetch_add(&bugs, 1);
+}
+
 int kit_setup(void **state)
 {
 	const struct machine_opts opts = { .kind = iommu_kind_find("vtd") };
 	struct kit *k = mem_zalloc(sizeof(*k));
 
 	assert_non_null(k);
+	log_set_sink(see_line, NULL);
 	memcpy(&k->test, state, sizeof(k->test));
 	expect_rc(machine_create(&opts, &k->m), 0);
 	k->kind2 = *opts.kind;
@@ -68,6 +82,7 @@ int kit_teardown(void **state)
 	for (unsigned i = 0; i < k->nbufs; i++)
 		munmap(k->bufs[i].p, k->bufs[i].len);
 	mem_free(k);
+	assert_int_equal(atomic_load(&bugs), 0);
 	return 0;
 }
 
@@ -145,6 +160,7 @@ void kit_check(struct kit *k, uint64_t pages)
 {
 	iommufd_ctx_check(k->ctx);
 	physmap_check(k->m->pm);
+	assert_int_equal(atomic_load(&bugs), 0);
 	assert_int_equal(account_pinned() - k->pinned, pages);
 }
 

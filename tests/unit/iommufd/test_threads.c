@@ -207,11 +207,12 @@ static void map__own_ranges__all_work(void **state)
 	pthread_t t[4];
 
 	w[0] = base(state, true, NULL);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 1; i < 4; i++) {
 		w[i] = w[0];
 		w[i].nr = i;
-		pthread_create(&t[i], NULL, own_range, &w[i]);
 	}
+	for (unsigned i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, own_range, &w[i]);
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 	kit_check(w[0].k, 0);
@@ -236,10 +237,10 @@ static void map__same_ranges_under_dma__no_stale_data(void **state)
 	pthread_t t[5];
 
 	w[0] = base(state, true, &stop);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 1; i < 5; i++)
 		w[i] = w[0];
+	for (unsigned i = 0; i < 5; i++)
 		pthread_create(&t[i], NULL, fn[i], &w[i]);
-	}
 	run_for(&stop, t, 5, 400);
 	expect_rc(raw_unmap(&w[0], 0, MAX), 0);
 	kit_check(w[0].k, 0);
@@ -256,7 +257,7 @@ static void map__while_devices_come_and_go__consistent(void **state)
 	w[0] = base(state, false, &stop);
 	second = kit_device2(w[0].k);
 	kit_bind(w[0].k, second); /* id 4; those of HWPTs are above */
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 1; i < 5; i++)
 		w[i] = w[0];
 	w[2].d = second;
 	for (unsigned i = 0; i < 5; i++)
