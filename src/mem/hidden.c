@@ -18,10 +18,17 @@
 struct hidden {
 	char *base;
 	size_t npages;
-	struct mtx lock; /* LOCK_HIDDEN */
-	uint64_t live;   /* references: pages' and the creator's */
+	uint64_t live; /* references: pages' and the creator's */
 	uint16_t refs[];
 };
+
+/* For the whole process: a lock inside a block could not outlive the unlock that frees it. */
+static struct mtx lock = MTX_INIT(LOCK_HIDDEN);
+
+void hidden_after_fork_child(void)
+{
+	mtx_init(&lock, LOCK_HIDDEN);
+}
 
 /* Large blocks get the alignment of @va within 2 MiB, so that a move keeps huge pages whole. */
 static int map_block(uint64_t va, size_t len, char **out)
@@ -56,7 +63,6 @@ struct hidden *hidden_create(uint64_t va, size_t npages)
 	sys_madvise(h->base, npages << PAGE_LG2, MADV_DONTFORK);
 	h->npages = npages;
 	h->live = 1;
-	mtx_init(&h->lock, LOCK_HIDDEN);
 	return h;
 }
 
@@ -70,21 +76,21 @@ size_t hidden_npages(const struct hidden *h)
 	return h->npages;
 }
 
-void hidden_refs_begin(struct hidden *h)
+void hidden_refs_begin(void)
 {
-	mtx_lock(&h->lock);
+	mtx_lock(&lock);
 }
 
 void hidden_ref_page(struct hidden *h, uintptr_t host)
 {
-	lock_assert_held(&h->lock);
+	lock_assert_held(&lock);
 	h->refs[(host - (uintptr_t)h->base) >> PAGE_LG2]++;
 	h->live++;
 }
 
-void hidden_refs_end(struct hidden *h)
+void hidden_refs_end(void)
 {
-	mtx_unlock(&h->lock);
+	mtx_unlock(&lock);
 }
 
 static void destroy(struct hidden *h)
@@ -115,13 +121,13 @@ void hidden_put_pages(struct hidden *h, uintptr_t host, size_t npages)
 	size_t first = (host - (uintptr_t)h->base) >> PAGE_LG2;
 	uint64_t live;
 
-	mtx_lock(&h->lock);
+	mtx_lock(&lock);
 	for (size_t i = 0; i < npages; i++)
 		(void)BUG_ON(!h->refs[first + i]--);
 	live = h->live -= npages;
 	if (live)
 		release_pages(h, first, npages);
-	mtx_unlock(&h->lock);
+	mtx_unlock(&lock);
 	if (!live)
 		destroy(h);
 }
@@ -130,9 +136,9 @@ void hidden_put(struct hidden *h)
 {
 	uint64_t live;
 
-	mtx_lock(&h->lock);
+	mtx_lock(&lock);
 	live = --h->live;
-	mtx_unlock(&h->lock);
+	mtx_unlock(&lock);
 	if (!live)
 		destroy(h);
 }

@@ -212,10 +212,11 @@ struct hidden *hidden_create(uint64_t va, size_t npages);
 char *hidden_base(struct hidden *h);
 size_t hidden_npages(const struct hidden *h);
 /* One more frame of a map has its bytes at @host; between begin and end only. */
-void hidden_refs_begin(struct hidden *h);
+void hidden_refs_begin(void);
 void hidden_ref_page(struct hidden *h, uintptr_t host);
-void hidden_refs_end(struct hidden *h);
+void hidden_refs_end(void);
 void hidden_put_pages(struct hidden *h, uintptr_t host, size_t npages);
+void hidden_after_fork_child(void);
 void hidden_put(struct hidden *h); /* the creator's reference; the last one unmaps the block */
 
 /* files.c: shared memory by backing object. */

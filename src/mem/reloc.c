@@ -67,6 +67,7 @@ static void after_fork_child(void)
 {
 	atomic_store(&maps, NULL);
 	atomic_store(&walkers, 0);
+	hidden_after_fork_child();
 	mtx_unlock(&lock);
 }
 
@@ -263,7 +264,7 @@ static void commit_run(struct physmap *pm, const struct run *run)
 	uintptr_t host = (uintptr_t)hidden_base(run->hidden);
 
 	mtx_lock(&pm->lock);
-	hidden_refs_begin(run->hidden);
+	hidden_refs_begin();
 	for (size_t i = 0; i < run->npages; i++, host += PAGE_SIZE) {
 		uint64_t va = run->va + ((uint64_t)i << PAGE_LG2);
 		struct region *r = region_at(pm, va), *fr;
@@ -285,7 +286,7 @@ static void commit_run(struct physmap *pm, const struct run *run)
 		if (fr != r)
 			alias_unbind(pm, va);
 	}
-	hidden_refs_end(run->hidden);
+	hidden_refs_end();
 	mtx_unlock(&pm->lock);
 }
 
