@@ -190,6 +190,11 @@ ssize_t bar_write(struct vfio_pci *dev, unsigned bar, uintptr_t buf, size_t n, u
 	return (ssize_t)done;
 }
 
+bool vfio_pci_mem_on(struct vfio_pci *dev)
+{
+	return atomic_load(&dev->mem_map);
+}
+
 bool vfio_pci_mmio(struct vfio_pci *dev, uint64_t off, unsigned size, bool write, uint64_t *val)
 {
 	unsigned bar = (unsigned)(off >> REGION_SHIFT);

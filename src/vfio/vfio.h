@@ -60,6 +60,12 @@ int vfio_file_mmap(struct vfio_file *f, size_t len, int prot, int flags, uint64_
 struct vfio_pci *vfio_file_device(struct vfio_file *f);
 
 /*
+ * BAR mappings can be accessed now; a new one that cannot must fault. Changes are told through
+ * bar_access(), possibly while this is asked.
+ */
+bool vfio_pci_mem_on(struct vfio_pci *dev);
+
+/*
  * One access to a fault-mode BAR at file offset @off. @size 1, 2, 4 or 8, aligned.
  * False: memory decode is off, the access is a SIGBUS.
  */

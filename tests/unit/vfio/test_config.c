@@ -217,6 +217,7 @@ static void memory_decode__off_and_on__bars_follow(void **state)
 	rig_cfg_set(r->f, PCI_COMMAND, 2, 0);
 	assert_int_equal(r->access.calls, 1);
 	assert_false(r->access.on);
+	assert_false(vfio_pci_mem_on(r->pci[0]));
 	assert_refused(vfio_file_pread(r->f, (uintptr_t)b, 4, 0x40), EIO);
 	assert_refused(vfio_file_pread(r->f, (uintptr_t)b, 4, PROBE_BAR0), EINVAL);
 	assert_false(vfio_pci_mmio(r->pci[0], 0x40, 4, false, &val));
@@ -224,6 +225,7 @@ static void memory_decode__off_and_on__bars_follow(void **state)
 	assert_int_equal(r->access.calls, 2);
 	assert_true(r->access.on);
 	assert_int_equal(r->access.bar, 0);
+	assert_true(vfio_pci_mem_on(r->pci[0]));
 	assert_true(vfio_pci_mmio(r->pci[0], 0x40, 4, false, &val));
 	assert_int_equal(val, 3);
 	/* Closed with decode off: the next client finds it on. */
