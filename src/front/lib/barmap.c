@@ -4,9 +4,9 @@
  * on an access to one that is trapped.
  *
  * The table is a sorted array of disjoint ranges under one lock. The fault handler takes that
- * lock in the thread that faulted: nobody touches a trapped mapping while holding it, because all
- * engine access to client memory is guarded and goes nowhere near a BAR (I/O by pread into a
- * trapped mapping is EFAULT).
+ * lock in the thread that faulted. The thread cannot be a holder: who holds it touches no trapped
+ * mapping (all engine access to client memory is guarded and goes nowhere near a BAR; pread into
+ * a trapped mapping is EFAULT) and keeps signals off, so that no handler of the program's runs.
  */
 #include "front/lib/edge.h"
 
@@ -14,9 +14,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "base/bits.h"
 #include "base/pool.h"
+#include "base/sys.h"
 #include "base/why.h"
 #include "mem/sigchain.h"
 
@@ -25,13 +27,28 @@ struct barmap {
 	uint64_t off;      /* file offset of start */
 	struct file *file; /* referenced */
 	int prot;
-	bool trapped;
+	bool trapped; /* inaccessible for good: each access is performed on the model */
+	bool off_now; /* memory whose decode is off: inaccessible for now */
 };
 
 static struct mtx lock = MTX_INIT(LOCK_NONE);
 static struct barmap *maps;
 static size_t n_maps, cap_maps;
 static _Atomic size_t any; /* n_maps, for a cheap look without the lock */
+
+static void enter(uint64_t *mask)
+{
+	uint64_t all = ~(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1));
+
+	sys_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all), 0, 0);
+	mtx_lock(&lock);
+}
+
+static void leave(const uint64_t *mask)
+{
+	mtx_unlock(&lock);
+	sys_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask), 0, 0);
+}
 
 static int reserve(size_t extra)
 {
@@ -92,9 +109,10 @@ int barmap_add(struct file *f, uintptr_t addr, size_t len, int prot, uint64_t of
 		.prot = prot,
 		.trapped = trapped,
 	};
+	uint64_t mask;
 	int rc;
 
-	mtx_lock(&lock);
+	enter(&mask);
 	rc = reserve(2); /* one spare, so that an unmap that splits an entry cannot fail */
 	if (!rc) {
 		atomic_fetch_add(&f->refs, 1);
@@ -105,7 +123,7 @@ int barmap_add(struct file *f, uintptr_t addr, size_t len, int prot, uint64_t of
 			atomic_fetch_sub(&f->refs, 1);
 		}
 	}
-	mtx_unlock(&lock);
+	leave(&mask);
 	return rc;
 }
 
@@ -136,33 +154,49 @@ static size_t cut(uintptr_t start, uintptr_t last)
 	return i;
 }
 
-bool barmap_before_unmap(uintptr_t addr, size_t len)
+/* Some entry meets the range; without it, not even the signal mask is touched. */
+static bool meets(uintptr_t addr, uintptr_t last)
 {
-	uintptr_t last;
-	bool found = false;
+	bool found;
 	size_t i;
 
-	if (likely(!atomic_load_explicit(&any, memory_order_relaxed)) || !len)
-		return false;
-	last = addr + ((len + PAGE_MASK) & ~PAGE_MASK) - 1;
 	mtx_lock(&lock);
+	i = lower(addr);
+	found = i < n_maps && maps[i].start <= last;
+	mtx_unlock(&lock);
+	return found;
+}
+
+/* Takes one entry inside [addr, last] out of the table; NULL: there is none. */
+static struct file *take_out(uintptr_t addr, uintptr_t last)
+{
+	struct file *f = NULL;
+	uint64_t mask;
+	size_t i;
+
+	enter(&mask);
 	i = lower(addr);
 	if (i < n_maps && maps[i].start <= last && !reserve(2)) {
 		i = cut(addr, last);
-		while (i < n_maps && maps[i].last <= last) {
-			struct file *f = maps[i].file;
-
-			remove_at(i);
-			found = true;
-			/* A file never dies here: the kernel still has the mapping. */
-			mtx_unlock(&lock);
-			file_put(f);
-			mtx_lock(&lock);
-			i = lower(addr);
-		}
+		f = maps[i].file;
+		remove_at(i);
 	}
-	mtx_unlock(&lock);
-	return found;
+	leave(&mask);
+	return f;
+}
+
+bool barmap_before_unmap(uintptr_t addr, size_t len)
+{
+	uintptr_t last = addr + ((len + PAGE_MASK) & ~PAGE_MASK) - 1;
+	struct file *f;
+
+	if (likely(!atomic_load_explicit(&any, memory_order_relaxed)) || !len ||
+	    (addr & PAGE_MASK) || !meets(addr, last))
+		return false;
+	/* A trapped mapping's file does not die of this: the kernel still has the mapping. */
+	while ((f = take_out(addr, last)))
+		file_put(f);
+	return true;
 }
 
 void barmap_after_unmap(struct front *front)
@@ -171,25 +205,64 @@ void barmap_after_unmap(struct front *front)
 		file_reap(front);
 }
 
-bool barmap_protect(uintptr_t addr, size_t len, int prot)
+/* What the kernel is to allow on entry @m now. */
+static int protection(const struct barmap *m)
 {
-	uintptr_t last;
-	bool found = false;
+	return m->trapped || m->off_now ? PROT_NONE : m->prot;
+}
 
-	if (likely(!atomic_load_explicit(&any, memory_order_relaxed)) || !len)
-		return false;
-	last = addr + ((len + PAGE_MASK) & ~PAGE_MASK) - 1;
-	mtx_lock(&lock);
-	for (size_t i = lower(addr); i < n_maps && maps[i].start <= last; i++) {
-		if (!maps[i].trapped)
-			continue;
-		found = true;
-		if (reserve(2))
-			break;
-		i = cut(addr, last);
-		for (; i < n_maps && maps[i].last <= last; i++)
+size_t barmap_protect(uintptr_t addr, size_t len, int prot)
+{
+	uintptr_t last = addr + ((len + PAGE_MASK) & ~PAGE_MASK) - 1;
+	size_t covered = 0;
+	uint64_t mask;
+
+	if (likely(!atomic_load_explicit(&any, memory_order_relaxed)) || !len ||
+	    (addr & PAGE_MASK) || !meets(addr, last))
+		return 0;
+	enter(&mask);
+	if (!reserve(2)) {
+		for (size_t i = cut(addr, last); i < n_maps && maps[i].last <= last; i++) {
+			size_t n = maps[i].last - maps[i].start + 1;
+
 			maps[i].prot = prot;
-		break;
+			sys_mprotect((void *)maps[i].start, n, protection(&maps[i]));
+			covered += n;
+		}
+	}
+	leave(&mask);
+	return covered;
+}
+
+void barmap_access(struct vfio_pci *dev, unsigned bar, bool on)
+{
+	uint64_t mask;
+
+	if (!atomic_load(&any))
+		return;
+	enter(&mask);
+	for (size_t i = 0; i < n_maps; i++) {
+		if (vfio_file_device(maps[i].file->vfio) != dev || maps[i].off >> 40 != bar)
+			continue;
+		maps[i].off_now = !on;
+		sys_mprotect((void *)maps[i].start, maps[i].last - maps[i].start + 1,
+			     protection(&maps[i]));
+	}
+	leave(&mask);
+}
+
+/* The entry at @addr, with a reference to its file. */
+static bool find(uintptr_t addr, struct barmap *out)
+{
+	bool found = false;
+	size_t i;
+
+	mtx_lock(&lock);
+	i = lower(addr);
+	if (i < n_maps && maps[i].start <= addr) {
+		*out = maps[i];
+		atomic_fetch_add(&out->file->refs, 1);
+		found = true;
 	}
 	mtx_unlock(&lock);
 	return found;
@@ -198,30 +271,26 @@ bool barmap_protect(uintptr_t addr, size_t len, int prot)
 static bool on_fault(siginfo_t *info, ucontext_t *uc)
 {
 	uintptr_t addr = (uintptr_t)info->si_addr;
-	struct barmap m = { 0 };
-	size_t i;
+	struct barmap m;
 	int rc;
 
-	if (!atomic_load_explicit(&any, memory_order_relaxed))
+	if (!atomic_load_explicit(&any, memory_order_relaxed) || !find(addr, &m))
 		return false;
-	mtx_lock(&lock);
-	i = lower(addr);
-	if (i < n_maps && maps[i].start <= addr && maps[i].trapped) {
-		m = maps[i];
-		atomic_fetch_add(&m.file->refs, 1);
-	}
-	mtx_unlock(&lock);
-	if (!m.file)
-		return false;
-	rc = mmio_emulate(uc, vfio_file_device(m.file->vfio), m.start, m.last - m.start + 1, m.off,
-			  addr, m.prot);
+	if (!m.trapped)
+		rc = m.off_now ? refuse(EIO, "memory decode is off (command register)") : -EFAULT;
+	else
+		rc = mmio_emulate(uc, vfio_file_device(m.file->vfio), m.start, m.last - m.start + 1,
+				  m.off, addr, m.prot);
 	file_put(m.file);
+	if (!rc)
+		return true;
+	explain_refusal("an access to a mapped BAR", -1, rc);
 	if (rc == -EIO) {
-		/* Memory decode is off: on Linux the mapping faults with SIGBUS. */
+		/* On Linux the mapping faults with SIGBUS then. */
 		info->si_signo = SIGBUS;
 		info->si_code = BUS_ADRERR;
 	}
-	return !rc;
+	return false;
 }
 
 /* The parent's mappings are here too, but trapped ones lead to a machine that is not. */

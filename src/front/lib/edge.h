@@ -156,13 +156,14 @@ int edge_mmap(struct file *f, int fd, void *addr, size_t len, int prot, int flag
 /*
  * BAR mappings of this process (barmap.c). before_unmap: [addr, addr + len) is about to go; true
  * when an entry went with it, and then barmap_after_unmap() must follow the kernel's call.
- * protect: true when the range is a fault-mode mapping and the protection was recorded instead
- * of applied.
+ * protect: notes the protection of every BAR mapping in the range and applies what of it may be;
+ * bytes that are BAR mappings. access: memory decode of a BAR went off or on.
  */
 int barmap_add(struct file *f, uintptr_t addr, size_t len, int prot, uint64_t off, bool trapped);
 bool barmap_before_unmap(uintptr_t addr, size_t len);
 void barmap_after_unmap(struct front *front);
-bool barmap_protect(uintptr_t addr, size_t len, int prot);
+size_t barmap_protect(uintptr_t addr, size_t len, int prot);
+void barmap_access(struct vfio_pci *dev, unsigned bar, bool on);
 int barmap_init(void); /* the fault handler; once per process */
 
 /*

@@ -8,6 +8,7 @@
  *  F2 refs is 0 for a free file; otherwise 1 while alive, plus users, plus BAR mappings.
  *  F3 cache[fd] == f implies that the kernel's descriptor fd named f when the entry was made, and
  *     every hooked call that could change this has cleared it since. nfds counts these entries.
+ *     A forked child has a copy; entries of its parent's files have no count there.
  *  F4 who clears the entry does so before the kernel's call and gives up the file only after it.
  */
 #include "front/lib/edge.h"
@@ -115,12 +116,12 @@ static void cache_number(struct file *f, int fd) /* front.lock held */
 	if (!cached(fd))
 		return;
 	old = atomic_exchange(&cache[fd], f);
-	if (old != f) {
-		if (old)
-			old->nfds--;
-		f->nfds++;
-		f->orphan = false;
-	}
+	if (old == f)
+		return;
+	if (old && old->front == f->front && !--old->nfds)
+		old->orphan = true; /* its last number was closed unseen: look who holds it */
+	f->nfds++;
+	f->orphan = false;
 }
 
 static COLD struct file *find_by_identity(struct front *front, int fd, const struct stat *st)
@@ -146,7 +147,7 @@ struct file *file_get_verified(struct front *front, int fd)
 	struct file *f = file_get(fd);
 	struct stat st;
 
-	if (!front || stat_fd(fd, &st)) {
+	if ((!f && !front) || stat_fd(fd, &st)) {
 		if (f)
 			file_put(f);
 		return NULL;
@@ -156,7 +157,7 @@ struct file *file_get_verified(struct front *front, int fd)
 			return f;
 		file_put(f);
 	}
-	return S_ISREG(st.st_mode) ? find_by_identity(front, fd, &st) : NULL;
+	return front && S_ISREG(st.st_mode) ? find_by_identity(front, fd, &st) : NULL;
 }
 
 /* Somewhere a descriptor or a mapping of the placeholder is left. */
@@ -234,24 +235,33 @@ static void start_reaper(struct front *front)
 	pthread_attr_destroy(&attr);
 }
 
-static bool in_builder_process(const struct file *f)
+/*
+ * The process whose memory this is: a vfork child has another number, a forked one has memory of
+ * its own and tells us (files_forked).
+ */
+static _Atomic int owner;
+
+static bool in_owner(void)
 {
-	return f->front->pid == (int)sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	int pid = (int)sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	int none = 0;
+
+	return atomic_compare_exchange_strong(&owner, &none, pid) || none == pid;
 }
 
 struct file *file_close_begin(int fd)
 {
 	struct file *f;
 
-	if (likely(!file_maybe(fd)))
+	/* A vfork child shares our tables but not our descriptors. */
+	if (likely(!file_maybe(fd)) || !in_owner())
 		return NULL;
 	f = file_get(fd);
 	if (!f)
 		return NULL;
-	/* A vfork child shares our tables but not our descriptors; a forked one has its own copy.
-	 */
-	if (!in_builder_process(f)) {
-		file_put(f);
+	if (f->front->pid != atomic_load(&owner)) {
+		/* The file of a parent: only the number matters, its counts are copies. */
+		atomic_store(&cache[fd], NULL);
 		return NULL;
 	}
 	mtx_lock(&f->front->lock);
@@ -288,12 +298,15 @@ void file_duped(int oldfd, int newfd)
 {
 	struct file *f;
 
-	if (likely(!file_maybe(oldfd)))
+	if (likely(!file_maybe(oldfd)) || !in_owner())
 		return;
 	f = file_get(oldfd);
 	if (!f)
 		return;
-	if (in_builder_process(f)) {
+	if (f->front->pid != atomic_load(&owner)) {
+		if (cached(newfd))
+			atomic_store(&cache[newfd], f);
+	} else {
 		mtx_lock(&f->front->lock);
 		cache_number(f, newfd);
 		mtx_unlock(&f->front->lock);
@@ -371,6 +384,7 @@ static void publish(struct front *front, struct file *f, int fd)
 	f->orphan = false;
 	f->bound = false;
 	atomic_store(&f->refs, 1);
+	(void)in_owner(); /* noted before any vfork child can ask */
 	mtx_lock(&front->lock);
 	list_add_tail(&front->files, &f->in_front);
 	cache_number(f, fd);
@@ -453,7 +467,8 @@ bool file_fix_stat(struct front *front, struct stat *st)
 
 		if (f->dev != st->st_dev || f->ino != st->st_ino)
 			continue;
-		st->st_mode = S_IFCHR | 0600;
+		st->st_mode = S_IFCHR | (f->kind == FILE_CTX ? 0660 : 0600);
+		st->st_nlink = 1;
 		st->st_rdev = f->kind == FILE_CTX ? makedev(10, FRONT_IOMMU_MINOR)
 						  : makedev(front->major, f->fdev->minor);
 		st->st_size = 0;
@@ -467,6 +482,7 @@ bool file_fix_stat(struct front *front, struct stat *st)
 
 void files_forked(void)
 {
+	atomic_store(&owner, 0);
 	mtx_init(&pool_lock, LOCK_POOL);
 	list_init(&free_files); /* the list may have been in motion: let its files be */
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -39,7 +40,16 @@ static int ctx_from_fd(void *arg, int fd, struct iommufd_ctx **out)
 	return 0;
 }
 
-static const struct vfio_host_ops host_ops = { .ctx_from_fd = ctx_from_fd };
+static void bar_access(void *arg, struct vfio_pci *dev, unsigned bar, bool on)
+{
+	(void)arg;
+	barmap_access(dev, bar, on);
+}
+
+static const struct vfio_host_ops host_ops = {
+	.ctx_from_fd = ctx_from_fd,
+	.bar_access = bar_access,
+};
 
 static int build_device(struct front *f, unsigned i)
 {
@@ -72,15 +82,29 @@ static int copy_config(struct config *dst, const struct config *src)
 	return config_parse(dst, text);
 }
 
+static int process_init(void)
+{
+	static _Atomic bool forks;
+	int rc = guard_init();
+
+	if (!rc)
+		rc = barmap_init();
+	if (!rc && !atomic_exchange(&forks, true)) {
+		if (fault_point() || pthread_atfork(NULL, NULL, edge_forked)) {
+			atomic_store(&forks, false);
+			rc = refuse(ENOMEM, "no memory for a fork handler");
+		}
+	}
+	return rc;
+}
+
 int front_create(const struct config *c, struct front **out)
 {
 	struct machine_opts opts = { 0 };
 	struct front *f;
 	int rc;
 
-	rc = guard_init();
-	if (!rc)
-		rc = barmap_init();
+	rc = process_init();
 	if (rc)
 		return rc;
 	f = mem_zalloc(sizeof(*f));

@@ -3,23 +3,28 @@
 #include "front/lib/rundir.h"
 
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/fd.h"
 #include "base/pool.h"
 #include "base/sys.h"
 #include "base/why.h"
 
-#define PREFIX "uiommufd-"
-
-static _Atomic int owner;
+#define PREFIX    "uiommufd-"
+#define BASE_MAX  100
+#define STALE_AGE 60 /* seconds: time enough for whoever made a folder to lock it */
 
 static int write_file(const char *root, const char *name, const char *text, size_t n)
 {
@@ -76,20 +81,74 @@ static int write_picture(struct config *c)
 	return rc;
 }
 
+int rundir_hold(const char *root)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.4090s/lock", root);
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0)
+		fd = fd_hide(fd);
+	if (fd >= 0)
+		sys_call(SYS_flock, fd, LOCK_SH, 0, 0, 0, 0);
+	return fd;
+}
+
+/* Nobody holds it and nobody is about to. */
+static bool is_stale(const char *root)
+{
+	char path[PATH_MAX + 8];
+	struct stat st;
+	bool stale;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.4090s/lock", root);
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return false;
+	stale = !sys_call(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) && st.st_uid == geteuid() &&
+		st.st_ctime + STALE_AGE < time(NULL) &&
+		!sys_call(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
+	sys_close(fd);
+	return stale;
+}
+
+/* Removes what a killed process could not. */
+static void sweep(const char *base)
+{
+	char path[PATH_MAX + 300];
+	struct dirent *e;
+	DIR *d = opendir(base);
+
+	while (d && (e = readdir(d))) {
+		if (strncmp(e->d_name, PREFIX, sizeof(PREFIX) - 1) ||
+		    strlen(e->d_name) != sizeof(PREFIX) - 1 + 6)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
+		if (is_stale(path))
+			rundir_remove(path);
+	}
+	if (d)
+		closedir(d);
+}
+
 int rundir_create(struct config *c)
 {
-	const char *base = getenv("XDG_RUNTIME_DIR");
-	char text[8192];
+	char text[8192], base[PATH_MAX];
 	int rc, n;
 
-	if (!base || base[0] != '/' || access(base, W_OK) || strlen(base) > 100)
-		base = "/tmp";
+	/* Without links in it: names are compared with what /proc/self/fd says. */
+	if (!getenv("XDG_RUNTIME_DIR") || !realpath(getenv("XDG_RUNTIME_DIR"), base) ||
+	    access(base, W_OK) || strlen(base) > BASE_MAX)
+		if (!realpath("/tmp", base) || strlen(base) > BASE_MAX)
+			return refuse(ENOENT, "there is no folder for the run folder");
+	sweep(base);
 	snprintf(c->root, sizeof(c->root), "%s/" PREFIX "XXXXXX", base);
 	if (fault_point() || !mkdtemp(c->root)) {
 		c->root[0] = 0;
 		return refuse(EACCES, "no run folder can be made in %s", base);
 	}
-	atomic_store(&owner, (int)getpid());
 	rc = write_picture(c);
 	n = config_print(c, text, sizeof(text));
 	if (!rc && (size_t)n >= sizeof(text))
@@ -103,11 +162,6 @@ int rundir_create(struct config *c)
 		c->root[0] = 0;
 	}
 	return rc;
-}
-
-int rundir_owner(void)
-{
-	return atomic_load(&owner);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -9,12 +9,16 @@
 #include "front/lib/edge.h"
 
 /*
- * Makes a folder for @c (resolved) and writes everything into it; its name into c->root. On
- * failure nothing is left. -errno with a reason.
+ * Makes a folder for @c (resolved) and writes everything into it; its name into c->root. Also
+ * removes folders beside it that nobody holds any more. On failure nothing is left. -errno with a
+ * reason.
  */
 int rundir_create(struct config *c);
-/* The process that made the folder last, 0 when none. */
-int rundir_owner(void);
+/*
+ * Holds the folder's lock for this process: it is not swept away while somebody does. A hidden
+ * descriptor, or -errno.
+ */
+int rundir_hold(const char *root);
 /* Removes the folder and everything in it. Refuses a path that does not look like one of ours. */
 void rundir_remove(const char *root);
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Hooks: directories and walks over them. */
+/* Hooks: directories. */
 #include "front/preload/preload.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <string.h>
 
@@ -116,59 +115,5 @@ API int glob64(const char *pattern, int flags, int (*errfn)(const char *, int), 
 	rc = NEXT(glob64)(p.name, flags, errfn, g);
 	if (!rc && p.kind != PATH_HOST)
 		strip_all(g->gl_pathv, offs + before, g->gl_pathc - before);
-	return rc;
-}
-
-/* A walk below a replaced tree: the program's function gets the host's names. */
-static _Thread_local struct {
-	__nftw_func_t nftw;
-	__nftw64_func_t nftw64;
-} walk;
-
-static int give_nftw(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	size_t skip = strlen(preload_root_now());
-	struct FTW here = *ftw;
-
-	here.base -= (int)skip;
-	return walk.nftw(path + skip, st, type, &here);
-}
-
-static int give_nftw64(const char *path, const struct stat64 *st, int type, struct FTW *ftw)
-{
-	size_t skip = strlen(preload_root_now());
-	struct FTW here = *ftw;
-
-	here.base -= (int)skip;
-	return walk.nftw64(path + skip, st, type, &here);
-}
-
-API int nftw(const char *path, __nftw_func_t fn, int fds, int flags)
-{
-	__nftw_func_t outer = walk.nftw;
-	struct path p;
-	int rc;
-
-	path_resolve(AT_FDCWD, path, &p);
-	if (p.kind == PATH_HOST)
-		return NEXT(nftw)(path, fn, fds, flags);
-	walk.nftw = fn;
-	rc = NEXT(nftw)(p.name, give_nftw, fds, flags);
-	walk.nftw = outer;
-	return rc;
-}
-
-API int nftw64(const char *path, __nftw64_func_t fn, int fds, int flags)
-{
-	__nftw64_func_t outer = walk.nftw64;
-	struct path p;
-	int rc;
-
-	path_resolve(AT_FDCWD, path, &p);
-	if (p.kind == PATH_HOST)
-		return NEXT(nftw64)(path, fn, fds, flags);
-	walk.nftw64 = fn;
-	rc = NEXT(nftw64)(p.name, give_nftw64, fds, flags);
-	walk.nftw64 = outer;
 	return rc;
 }

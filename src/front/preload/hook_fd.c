@@ -1,21 +1,66 @@
 // SPDX-License-Identifier: MIT
-/* Hooks: the life of descriptor numbers, ioctl, read and write. */
+/* Hooks: ioctl, and the life of descriptor numbers. */
 #include "front/preload/preload.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/sys.h"
-#include "base/why.h"
+#include "mem/guard.h"
 
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2
+#endif
 #define IOCTL_TYPE_OURS 0x3b /* ';' */
+
+/*
+ * KVM wants to know which VFIO files a virtual machine uses. The host's KVM knows nothing of ours
+ * and needs to know nothing: there is nothing of theirs that it would have to keep coherent.
+ */
+#define KVM_SET_DEVICE_ATTR 0x4018aee1u
+#define KVM_DEV_VFIO_FILE   1u
+#define KVM_DEV_VFIO_ADD    1u
+#define KVM_DEV_VFIO_DEL    2u
+
+struct kvm_attr {
+	uint32_t flags, group;
+	uint64_t attr, addr;
+};
+
+static COLD bool is_kvm_file(uintptr_t arg)
+{
+	struct kvm_attr a;
+	struct file *f;
+	int32_t fd;
+
+	if (!preload_front_now() || guard_copy(&a, (void *)arg, sizeof(a)) ||
+	    a.group != KVM_DEV_VFIO_FILE ||
+	    (a.attr != KVM_DEV_VFIO_ADD && a.attr != KVM_DEV_VFIO_DEL) ||
+	    guard_copy(&fd, (void *)(uintptr_t)a.addr, sizeof(fd)))
+		return false;
+	f = file_get_verified(preload_front_now(), fd);
+	if (f)
+		file_put(f);
+	return f != NULL;
+}
+
+/* A call on one of our files, or on a number that may have become one unseen. */
+static NOINLINE struct file *examine(struct file *f, int fd, unsigned long req)
+{
+	/* A foreign command on our number (isatty, FIONBIO): is it still ours? */
+	if (f)
+		file_put(f);
+	else if ((req >> 8 & 0xff) != IOCTL_TYPE_OURS)
+		return NULL;
+	return file_get_verified(preload_front_now(), fd);
+}
 
 API int ioctl(int fd, unsigned long req, ...)
 {
@@ -28,11 +73,12 @@ API int ioctl(int fd, unsigned long req, ...)
 	arg = va_arg(ap, uintptr_t);
 	va_end(ap);
 	f = file_get(fd);
+	if (unlikely(!f != ((req >> 8 & 0xff) != IOCTL_TYPE_OURS)))
+		f = examine(f, fd, req);
 	if (likely(!f)) {
-		if ((req >> 8 & 0xff) == IOCTL_TYPE_OURS)
-			f = file_get_verified(preload_front_now(), fd);
-		if (!f)
-			return NEXT(ioctl)(fd, req, arg);
+		if (unlikely((uint32_t)req == KVM_SET_DEVICE_ATTR) && is_kvm_file(arg))
+			return 0;
+		return NEXT(ioctl)(fd, req, arg);
 	}
 	/* Numbers are 32 bits; a client that passes them as int has the sign extended. */
 	r = edge_ioctl(f, fd, (uint32_t)req, arg);
@@ -53,6 +99,20 @@ API int close(int fd)
 	rc = NEXT(close)(fd);
 	if (f)
 		file_close_end(f, fd, true); /* Linux frees the number whatever close answers */
+	return rc;
+}
+
+/* glibc closes the number of a stream by itself. */
+API int fclose(FILE *s)
+{
+	int saved = errno, fd = fileno(s), rc;
+	struct file *f;
+
+	errno = saved; /* a stream over memory has no number */
+	f = file_close_begin(fd);
+	rc = NEXT(fclose)(s);
+	if (f)
+		file_close_end(f, fd, true);
 	return rc;
 }
 
@@ -86,9 +146,11 @@ static int close_runs(unsigned first, unsigned last, unsigned flags)
 
 API int close_range(unsigned first, unsigned last, int flags)
 {
-	if (flags ||
-	    first > last) /* CLOEXEC only marks; what is wrong with the rest, the kernel says */
+	/* CLOEXEC only marks; what is wrong with the arguments, the kernel says. */
+	if ((flags & ~CLOSE_RANGE_UNSHARE) || first > last)
 		return NEXT(close_range)(first, last, flags);
+	if ((flags & CLOSE_RANGE_UNSHARE) && unshare(CLONE_FILES))
+		return -1;
 	return close_runs(first, last, 0);
 }
 
@@ -171,213 +233,4 @@ API int fcntl64(int fd, int cmd, ...)
 	arg = va_arg(ap, void *);
 	va_end(ap);
 	return fcntl_any(fd, cmd, arg, NEXT(fcntl64));
-}
-
-/* The file when @fd is one of ours: one load for all others. */
-static struct file *ours(int fd)
-{
-	if (likely(!file_maybe(fd)))
-		return NULL;
-	return file_get_verified(preload_front_now(), fd);
-}
-
-API ssize_t pread(int fd, void *buf, size_t n, off_t off)
-{
-	struct file *f = ours(fd);
-	ssize_t r;
-
-	if (!f)
-		return NEXT(pread)(fd, buf, n, off);
-	r = edge_pread(f, buf, n, (uint64_t)off);
-	file_put(f);
-	return edge_ret(r);
-}
-
-API ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
-{
-	struct file *f = ours(fd);
-	ssize_t r;
-
-	if (!f)
-		return NEXT(pwrite)(fd, buf, n, off);
-	r = edge_pwrite(f, buf, n, (uint64_t)off);
-	file_put(f);
-	return edge_ret(r);
-}
-
-API ssize_t pread64(int fd, void *buf, size_t n, off64_t off)
-{
-	return pread(fd, buf, n, off);
-}
-
-API ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
-{
-	return pwrite(fd, buf, n, off);
-}
-
-ssize_t __pread_chk(int fd, void *buf, size_t n, off_t off, size_t size);
-ssize_t __pread64_chk(int fd, void *buf, size_t n, off_t off, size_t size);
-ssize_t __read_chk(int fd, void *buf, size_t n, size_t size);
-
-API ssize_t __pread_chk(int fd, void *buf, size_t n, off_t off, size_t size)
-{
-	if (n > size || !file_maybe(fd))
-		return NEXT(__pread_chk)(fd, buf, n, off, size);
-	return pread(fd, buf, n, off);
-}
-
-API ssize_t __pread64_chk(int fd, void *buf, size_t n, off_t off, size_t size)
-{
-	if (n > size || !file_maybe(fd))
-		return NEXT(__pread64_chk)(fd, buf, n, off, size);
-	return pread(fd, buf, n, off);
-}
-
-/* read and write move the description's offset, which the placeholder keeps for us. */
-static ssize_t at_offset(struct file *f, int fd, void *buf, size_t n, bool write)
-{
-	off_t off = lseek(fd, 0, SEEK_CUR);
-	ssize_t r;
-
-	if (off < 0)
-		return -errno;
-	r = write ? edge_pwrite(f, buf, n, (uint64_t)off) : edge_pread(f, buf, n, (uint64_t)off);
-	if (r > 0)
-		lseek(fd, off + r, SEEK_SET);
-	return r;
-}
-
-API ssize_t read(int fd, void *buf, size_t n)
-{
-	struct file *f = ours(fd);
-	ssize_t r;
-
-	if (!f)
-		return NEXT(read)(fd, buf, n);
-	r = at_offset(f, fd, buf, n, false);
-	file_put(f);
-	return edge_ret(r);
-}
-
-API ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)
-{
-	if (n > size || !file_maybe(fd))
-		return NEXT(__read_chk)(fd, buf, n, size);
-	return read(fd, buf, n);
-}
-
-API ssize_t write(int fd, const void *buf, size_t n)
-{
-	struct file *f = ours(fd);
-	ssize_t r;
-
-	if (!f)
-		return NEXT(write)(fd, buf, n);
-	r = at_offset(f, fd, (void *)(uintptr_t)buf, n, true);
-	file_put(f);
-	return edge_ret(r);
-}
-
-/* Segment by segment; an error after the first bytes is a short count. */
-static ssize_t vectors(struct file *f, const struct iovec *iov, int cnt, uint64_t off, bool write)
-{
-	ssize_t done = 0;
-
-	for (int i = 0; i < cnt; i++) {
-		ssize_t r = write ? edge_pwrite(f, iov[i].iov_base, iov[i].iov_len, off)
-				  : edge_pread(f, iov[i].iov_base, iov[i].iov_len, off);
-
-		if (r < 0)
-			return done ? done : r;
-		done += r;
-		off += (uint64_t)r;
-		if ((size_t)r < iov[i].iov_len)
-			break;
-	}
-	return done;
-}
-
-static ssize_t vectors_at(struct file *f, const struct iovec *iov, int cnt, off_t off, bool write)
-{
-	ssize_t r = vectors(f, iov, cnt, (uint64_t)off, write);
-
-	file_put(f);
-	return edge_ret(r);
-}
-
-static ssize_t vectors_here(struct file *f, int fd, const struct iovec *iov, int cnt, bool write)
-{
-	off_t off = lseek(fd, 0, SEEK_CUR);
-	ssize_t r = vectors_at(f, iov, cnt, off, write);
-
-	if (r > 0)
-		lseek(fd, off + r, SEEK_SET);
-	return r;
-}
-
-API ssize_t readv(int fd, const struct iovec *iov, int cnt)
-{
-	struct file *f = ours(fd);
-
-	return f ? vectors_here(f, fd, iov, cnt, false) : NEXT(readv)(fd, iov, cnt);
-}
-
-API ssize_t writev(int fd, const struct iovec *iov, int cnt)
-{
-	struct file *f = ours(fd);
-
-	return f ? vectors_here(f, fd, iov, cnt, true) : NEXT(writev)(fd, iov, cnt);
-}
-
-API ssize_t preadv(int fd, const struct iovec *iov, int cnt, off_t off)
-{
-	struct file *f = ours(fd);
-
-	return f ? vectors_at(f, iov, cnt, off, false) : NEXT(preadv)(fd, iov, cnt, off);
-}
-
-API ssize_t pwritev(int fd, const struct iovec *iov, int cnt, off_t off)
-{
-	struct file *f = ours(fd);
-
-	return f ? vectors_at(f, iov, cnt, off, true) : NEXT(pwritev)(fd, iov, cnt, off);
-}
-
-API ssize_t preadv64(int fd, const struct iovec *iov, int cnt, off64_t off)
-{
-	return preadv(fd, iov, cnt, off);
-}
-
-API ssize_t pwritev64(int fd, const struct iovec *iov, int cnt, off64_t off)
-{
-	return pwritev(fd, iov, cnt, off);
-}
-
-API ssize_t preadv2(int fd, const struct iovec *iov, int cnt, off_t off, int flags)
-{
-	struct file *f = ours(fd);
-
-	if (!f)
-		return NEXT(preadv2)(fd, iov, cnt, off, flags);
-	return off == -1 ? vectors_here(f, fd, iov, cnt, false)
-			 : vectors_at(f, iov, cnt, off, false);
-}
-
-API ssize_t pwritev2(int fd, const struct iovec *iov, int cnt, off_t off, int flags)
-{
-	struct file *f = ours(fd);
-
-	if (!f)
-		return NEXT(pwritev2)(fd, iov, cnt, off, flags);
-	return off == -1 ? vectors_here(f, fd, iov, cnt, true) : vectors_at(f, iov, cnt, off, true);
-}
-
-API ssize_t preadv64v2(int fd, const struct iovec *iov, int cnt, off64_t off, int flags)
-{
-	return preadv2(fd, iov, cnt, off, flags);
-}
-
-API ssize_t pwritev64v2(int fd, const struct iovec *iov, int cnt, off64_t off, int flags)
-{
-	return pwritev2(fd, iov, cnt, off, flags);
 }

@@ -29,7 +29,7 @@ static ssize_t own_link(int dirfd, const char *path, char *buf, size_t size)
 	return (ssize_t)n;
 }
 
-static ssize_t link_at(int dirfd, const char *path, char *buf, size_t size)
+static NOINLINE ssize_t link_slow(int dirfd, const char *path, char *buf, size_t size)
 {
 	struct path p;
 	ssize_t n = own_link(dirfd, path, buf, size);
@@ -40,6 +40,13 @@ static ssize_t link_at(int dirfd, const char *path, char *buf, size_t size)
 	n = NEXT(readlinkat)(p.dirfd, p.name, buf, size);
 	/* Absolute targets are names of /proc: links of the picture itself are relative. */
 	return n > 0 ? (ssize_t)path_strip_n(buf, (size_t)n) : n;
+}
+
+static ssize_t link_at(int dirfd, const char *path, char *buf, size_t size)
+{
+	if (likely(path_is_plain(dirfd, path)))
+		return NEXT(readlinkat)(dirfd, path, buf, size);
+	return link_slow(dirfd, path, buf, size);
 }
 
 API ssize_t readlink(const char *path, char *buf, size_t size)

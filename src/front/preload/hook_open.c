@@ -15,8 +15,8 @@ static int open_node(const struct path *p, int flags)
 	struct front *f;
 	int fd;
 
-	if (flags & O_DIRECTORY) {
-		errno = ENOTDIR;
+	if (flags & O_DIRECTORY || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) {
+		errno = flags & O_DIRECTORY ? ENOTDIR : EEXIST;
 		return -1;
 	}
 	why_clear();
@@ -33,14 +33,50 @@ static int open_node(const struct path *p, int flags)
 	return (int)edge_ret(fd);
 }
 
-static int open_any(int dirfd, const char *path, int flags, mode_t mode)
+/*
+ * Opening /proc/self/fd/N anew: for a device node that is another open of the device. -1 with
+ * errno 0: N is not one of our files.
+ */
+static int open_again(int number, int flags)
 {
+	struct front *front = preload_front_now();
+	struct file *f = file_get_verified(front, number);
+	struct path p = { .kind = PATH_HOST };
+
+	errno = 0;
+	if (!f)
+		return -1;
+	if (front && f->front == front) {
+		p.kind = f->kind == FILE_CTX ? PATH_IOMMU : PATH_DEVICE;
+		p.index = f->fdev ? f->fdev->minor : 0;
+	}
+	file_put(f);
+	return p.kind == PATH_HOST ? -1 : open_node(&p, flags);
+}
+
+static NOINLINE int open_slow(int dirfd, const char *path, int flags, mode_t mode)
+{
+	int saved = errno, number, fd;
 	struct path p;
 
+	if (preload_front_now() && !(flags & (O_PATH | O_NOFOLLOW))) {
+		number = path_proc_fd(dirfd, path);
+		fd = number >= 0 ? open_again(number, flags) : -1;
+		if (fd >= 0 || (number >= 0 && errno))
+			return fd;
+		errno = saved;
+	}
 	path_resolve(dirfd, path, &p);
 	if (unlikely(p.kind >= PATH_IOMMU && !(flags & O_PATH)))
 		return open_node(&p, flags);
 	return NEXT(openat)(p.dirfd, p.name, flags, mode);
+}
+
+static int open_any(int dirfd, const char *path, int flags, mode_t mode)
+{
+	if (likely(path_is_plain(dirfd, path)))
+		return NEXT(openat)(dirfd, path, flags, mode);
+	return open_slow(dirfd, path, flags, mode);
 }
 
 #define MODE_ARG(flags, last)                                           \

@@ -10,17 +10,22 @@
 
 static bool guarded(int sig)
 {
-	return (sig == SIGSEGV || sig == SIGBUS) && preload_front_now();
+	return (sig == SIGSEGV || sig == SIGBUS) && preload_signals();
 }
 
+/* Of other signals, the mask of the handler is ours to see: it may block neither of the two. */
 API int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	int rc;
+	struct sigaction stripped;
 
-	if (!guarded(sig))
-		return NEXT(sigaction)(sig, act, old);
-	rc = sigchain_action(sig, act, old);
-	return (int)edge_ret(rc);
+	if (guarded(sig))
+		return (int)edge_ret(sigchain_action(sig, act, old));
+	if (act && preload_signals()) {
+		stripped = *act;
+		sigchain_strip(&stripped.sa_mask);
+		act = &stripped;
+	}
+	return NEXT(sigaction)(sig, act, old);
 }
 
 static sighandler_t set_handler(int sig, sighandler_t fn, int flags)
@@ -66,14 +71,14 @@ API sighandler_t ssignal(int sig, sighandler_t fn)
 
 API int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-	if (!preload_front_now())
+	if (!preload_signals())
 		return NEXT(pthread_sigmask)(how, set, old);
 	return -sigchain_mask(how, set, old);
 }
 
 API int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	if (!preload_front_now())
+	if (!preload_signals())
 		return NEXT(sigprocmask)(how, set, old);
 	return (int)edge_ret(sigchain_mask(how, set, old));
 }

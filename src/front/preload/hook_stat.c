@@ -8,7 +8,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static int stat_at(int dirfd, const char *path, struct stat *st, int flags)
+/* A number that came by a way we did not see is recognised by its inode. */
+static void fix_own(struct stat *st)
+{
+	struct front *f = preload_front_now();
+
+	if (unlikely(f != NULL) && S_ISREG(st->st_mode) && !st->st_nlink)
+		file_fix_stat(f, st);
+}
+
+static NOINLINE int stat_slow(int dirfd, const char *path, struct stat *st, int flags)
 {
 	struct path p;
 	int rc;
@@ -17,26 +26,31 @@ static int stat_at(int dirfd, const char *path, struct stat *st, int flags)
 	rc = NEXT(fstatat)(p.dirfd, p.name, st, flags);
 	if (rc)
 		return rc;
-	if (unlikely(p.kind >= PATH_IOMMU)) {
+	if (p.kind >= PATH_IOMMU)
 		path_fix_stat(&p, st);
-	} else if (unlikely((flags & AT_EMPTY_PATH) && path && !path[0] && file_maybe(dirfd)) ||
-		   unlikely(!(flags & AT_SYMLINK_NOFOLLOW) && path && path[0] == '/' &&
-			    path_proc_fd(dirfd, path) >= 0)) {
-		struct front *f = preload_front_now();
-
-		if (f)
-			file_fix_stat(f, st);
-	}
+	else if (!(flags & AT_SYMLINK_NOFOLLOW) && path_proc_fd(dirfd, path) >= 0)
+		fix_own(st);
 	return 0;
+}
+
+static int stat_at(int dirfd, const char *path, struct stat *st, int flags)
+{
+	int rc;
+
+	if (unlikely(!path_is_plain(dirfd, path)))
+		return stat_slow(dirfd, path, st, flags);
+	rc = NEXT(fstatat)(dirfd, path, st, flags);
+	if (unlikely(flags & AT_EMPTY_PATH) && !rc && (!path || !path[0]))
+		fix_own(st);
+	return rc;
 }
 
 static int stat_fd(int fd, struct stat *st, int (*next)(int, struct stat *))
 {
 	int rc = next(fd, st);
 
-	/* A number that came by a way we did not see is recognised by its inode. */
-	if (!rc && S_ISREG(st->st_mode) && unlikely(preload_front_now() != NULL))
-		file_fix_stat(preload_front_now(), st);
+	if (!rc)
+		fix_own(st);
 	return rc;
 }
 
@@ -146,40 +160,64 @@ static void fix_statx(struct statx *stx, const struct stat *st)
 	stx->stx_mode = (uint16_t)st->st_mode;
 	stx->stx_rdev_major = major(st->st_rdev);
 	stx->stx_rdev_minor = minor(st->st_rdev);
+	stx->stx_nlink = 1;
 	stx->stx_size = 0;
 	stx->stx_blocks = 0;
 }
 
-API int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
+/* The same for statx: of what it told, only what identifies the file is looked at. */
+static void fix_own_statx(struct statx *stx)
 {
-	struct path p;
 	struct stat st = { 0 };
+
+	st.st_mode = stx->stx_mode;
+	st.st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+	st.st_ino = stx->stx_ino;
+	fix_own(&st);
+	if (S_ISCHR(st.st_mode))
+		fix_statx(stx, &st);
+}
+
+static NOINLINE int statx_slow(int dirfd, const char *path, int flags, unsigned mask,
+			       struct statx *stx)
+{
+	struct stat st = { 0 };
+	struct path p;
 	int rc;
 
 	path_resolve(dirfd, path, &p);
 	rc = NEXT(statx)(p.dirfd, p.name, flags, mask, stx);
 	if (rc)
 		return rc;
-	if (unlikely(p.kind >= PATH_IOMMU)) {
+	if (p.kind >= PATH_IOMMU) {
 		path_fix_stat(&p, &st);
 		fix_statx(stx, &st);
-	} else if ((flags & AT_EMPTY_PATH) && path && !path[0] && preload_front_now() &&
-		   S_ISREG(stx->stx_mode)) {
-		st.st_mode = stx->stx_mode;
-		st.st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
-		st.st_ino = stx->stx_ino;
-		if (file_fix_stat(preload_front_now(), &st))
-			fix_statx(stx, &st);
+	} else if (!(flags & AT_SYMLINK_NOFOLLOW) && path_proc_fd(dirfd, path) >= 0) {
+		fix_own_statx(stx);
 	}
 	return 0;
+}
+
+API int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
+{
+	int rc;
+
+	if (unlikely(!path_is_plain(dirfd, path)))
+		return statx_slow(dirfd, path, flags, mask, stx);
+	rc = NEXT(statx)(dirfd, path, flags, mask, stx);
+	if (unlikely(flags & AT_EMPTY_PATH) && !rc && (!path || !path[0]))
+		fix_own_statx(stx);
+	return rc;
 }
 
 API int access(const char *path, int mode)
 {
 	struct path p;
 
+	if (likely(path_is_plain(AT_FDCWD, path)))
+		return NEXT(access)(path, mode);
 	path_resolve(AT_FDCWD, path, &p);
-	return p.kind == PATH_HOST ? NEXT(access)(path, mode) : NEXT(access)(p.name, mode);
+	return NEXT(access)(p.name, mode);
 }
 
 API int faccessat(int dirfd, const char *path, int mode, int flags)

@@ -167,27 +167,37 @@ static enum path_kind classify(const char *abs, unsigned *index)
 	return PATH_DEVICE;
 }
 
+bool path_is_plain(int dirfd, const char *path)
+{
+	if (!path)
+		return true;
+	/* A name below the root is followed only where the prefixes that concern us can begin. */
+	if (path[0] == '/')
+		return path[1] != '/' && path[1] != '.' && strncmp(path, "/sys", 4) != 0 &&
+		       strncmp(path, "/dev", 4) != 0 && strncmp(path, "/proc", 5) != 0;
+	return !path[0] ||
+	       (!may_enter(path) && !(dirfd != AT_FDCWD && isdigit((unsigned char)*path)));
+}
+
 void path_resolve(int dirfd, const char *path, struct path *out)
 {
 	char abs[PATH_MAX];
 	const char *root;
+	size_t len;
 	int n;
 
 	out->kind = PATH_HOST;
 	out->name = path;
 	out->dirfd = dirfd;
-	if (!path)
+	if (path_is_plain(dirfd, path) || !strncmp(path, "/proc", 5))
 		return;
-	if (path[0] == '/') {
-		/* Nearly every name ends here. */
-		if (path[1] != '/' && path[1] != '.' && strncmp(path, "/sys", 4) &&
-		    strncmp(path, "/dev", 4))
-			return;
-		abs[0] = 0;
-	} else {
+	abs[0] = 0;
+	if (path[0] != '/') {
 		if (!may_enter(path) || dir_of(dirfd, abs, sizeof(abs)) <= 0)
 			return;
-		path_strip(abs);
+		len = path_strip(abs);
+		if (len && abs[len - 1] == '/') /* the root itself */
+			abs[len - 1] = 0;
 	}
 	if (!follow(abs, sizeof(abs), path))
 		return;

@@ -38,6 +38,11 @@ const char *preload_root(void);
 /* The same when it exists already. */
 const char *preload_root_now(void);
 
+/* SIGSEGV and SIGBUS of this process are ours (also in a forked child without a machine). */
+bool preload_signals(void);
+/* free() behind ours is glibc's, so its blocks look as glibc's do. */
+bool preload_heap_is_glibc(void);
+
 enum path_kind {
 	PATH_HOST,   /* not ours: use the path as it came */
 	PATH_SHADOW, /* in our picture: use the new path */
@@ -53,6 +58,8 @@ struct path {
 	char buf[PATH_MAX];
 };
 
+/* At first sight no name of ours: nothing else need be asked. No system call, hardly any stack. */
+bool path_is_plain(int dirfd, const char *path);
 /* Where @path (relative to @dirfd) really is. Cheap for paths outside /sys, /dev and friends. */
 void path_resolve(int dirfd, const char *path, struct path *out);
 /* Takes the run folder off the front of a string that a call gave back; its new length. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,16 @@
 #include "base/why.h"
 #include "front/lib/rundir.h"
 #include "mem/mm.h"
+#include "mem/sigchain.h"
 
 static struct {
 	struct mtx lock; /* building */
 	struct front *_Atomic front;
 	_Atomic bool failed;
-	bool root_made; /* by this process: it removes the folder at its end */
+	bool root_made; /* by this process or the one it was forked from */
 	_Atomic bool root_ready;
+	_Atomic bool signals;       /* SIGSEGV and SIGBUS are ours: for the life of the process */
+	_Atomic bool heap_is_glibc; /* free() behind ours is glibc's */
 	struct config config;
 	int lock_fd;
 } state = { .lock = MTX_INIT(LOCK_NONE), .lock_fd = -1 };
@@ -60,9 +64,10 @@ const char *preload_root(void)
 		return NULL;
 	mtx_lock(&state.lock);
 	if (!atomic_load(&state.root_ready)) {
-		rc = state.config.root[0] ? 0 : rundir_create(&state.config);
+		rc = rundir_create(&state.config);
 		if (!rc) {
-			state.root_made = state.root_made || state.lock_fd < 0;
+			state.root_made = true;
+			state.lock_fd = rundir_hold(state.config.root);
 			atomic_store_explicit(&state.root_ready, true, memory_order_release);
 		} else {
 			atomic_store(&state.failed, true);
@@ -72,12 +77,39 @@ const char *preload_root(void)
 	return preload_root_now();
 }
 
+bool preload_signals(void)
+{
+	return atomic_load_explicit(&state.signals, memory_order_relaxed);
+}
+
+bool preload_heap_is_glibc(void)
+{
+	return atomic_load_explicit(&state.heap_is_glibc, memory_order_relaxed);
+}
+
+/* No handler of the program may run with SIGSEGV or SIGBUS blocked: it may touch a BAR. */
+static void unblock_in_handlers(void)
+{
+	struct sigaction act;
+
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP && !sigchain_action(sig, NULL, &act) &&
+		    act.sa_handler != SIG_DFL && act.sa_handler != SIG_IGN &&
+		    (sigismember(&act.sa_mask, SIGSEGV) || sigismember(&act.sa_mask, SIGBUS)))
+			sigchain_action(sig, &act, NULL);
+}
+
 static struct front *build(void)
 {
 	struct front *f = NULL;
 	int rc;
 
-	rc = vma_tracking_start();
+	rc = sigchain_init();
+	if (!rc) {
+		unblock_in_handlers();
+		atomic_store(&state.signals, true);
+		rc = vma_tracking_start();
+	}
 	if (!rc)
 		rc = front_create(&state.config, &f);
 	if (rc) {
@@ -111,24 +143,6 @@ static void after_fork(void)
 {
 	mtx_init(&state.lock, LOCK_NONE);
 	atomic_store(&state.front, NULL);
-	state.root_made = false;
-	edge_forked();
-}
-
-/* The run folder must outlive us while we use it: hold its lock. */
-static int hold_root(const char *root)
-{
-	char path[sizeof(state.config.root) + 8];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/lock", root);
-	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd >= 0)
-		fd = fd_hide(fd);
-	if (fd < 0)
-		return fd;
-	sys_call(SYS_flock, fd, LOCK_SH, 0, 0, 0, 0);
-	return fd;
 }
 
 static int read_config(const char *spec)
@@ -166,16 +180,27 @@ __attribute__((constructor)) static void start(void)
 	}
 	explain_set(state.config.explain);
 	if (!rc && state.config.root[0]) {
-		state.lock_fd = hold_root(state.config.root);
+		state.lock_fd = rundir_hold(state.config.root);
 		atomic_store(&state.root_ready, state.lock_fd >= 0);
 		atomic_store(&state.failed, state.lock_fd < 0);
 	}
 	pthread_atfork(NULL, NULL, after_fork);
+	atomic_store(&state.heap_is_glibc,
+		     dlsym(RTLD_NEXT, "free") == dlsym(RTLD_NEXT, "__libc_free"));
 	errno = saved;
 }
 
+/* Whoever leaves last, of us and our forked children, removes the folder that we made. */
 __attribute__((destructor)) static void end(void)
 {
-	if (state.root_made && getpid() == rundir_owner())
+	char path[sizeof(state.config.root) + 8];
+	int fd;
+
+	if (!state.root_made)
+		return;
+	snprintf(path, sizeof(path), "%s/lock", state.config.root);
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	fd_close_hidden(state.lock_fd);
+	if (fd >= 0 && !sys_call(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0))
 		rundir_remove(state.config.root);
 }

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/why.h"
 #include "front/lib/edge.h"
 #include "front/lib/rundir.h"
@@ -230,11 +231,12 @@ static int attend(pid_t pid, const sigset_t *waited)
 }
 
 /* The folder goes with the last process that uses it: now, or when a child left behind ends. */
-static void leave_root(const char *root)
+static void leave_root(const char *root, int held)
 {
 	char path[300];
 	int fd;
 
+	fd_close_hidden(held);
 	snprintf(path, sizeof(path), "%s/lock", root);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || !flock(fd, LOCK_EX | LOCK_NB)) {
@@ -257,7 +259,7 @@ static int run(struct config *c, char **argv)
 					 SIGUSR2, SIGCONT, SIGWINCH, SIGALRM };
 	char preload[PATH_MAX];
 	sigset_t waited, mask;
-	int status;
+	int status, held;
 	pid_t pid;
 
 	if (find_preload(preload, sizeof(preload)) || config_resolve(c) || rundir_create(c))
@@ -266,6 +268,7 @@ static int run(struct config *c, char **argv)
 		rundir_remove(c->root);
 		return complain("cannot set up the run");
 	}
+	held = rundir_hold(c->root);
 	warn_if_static(argv[0]);
 	sigemptyset(&waited);
 	sigaddset(&waited, SIGCHLD);
@@ -279,7 +282,7 @@ static int run(struct config *c, char **argv)
 		return complain("cannot start the program");
 	}
 	status = attend(pid, &waited);
-	leave_root(c->root);
+	leave_root(c->root, held);
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
