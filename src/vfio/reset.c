@@ -63,14 +63,13 @@ long dev_reset(struct vfio_pci *dev)
 	return 0;
 }
 
-/* The id of @fn in the context of @dev, OWNED through its group, or NOT_OWNED. */
-static uint32_t devid_of(struct vfio_pci *dev, struct iommufd_ctx *ctx, struct uiommufd_device *fn)
+/* The id of @fn in @ctx, OWNED through its group, or NOT_OWNED. */
+static uint32_t devid_of(struct iommufd_ctx *ctx, struct uiommufd_device *fn)
 {
 	struct vfio_pci *other = fn->vfio;
 
 	if (other && atomic_load(&other->bound_ctx) == ctx)
 		return atomic_load(&other->bound_id);
-	(void)dev;
 	return iommufd_ctx_has_group(ctx, fn->idev.group) ? VFIO_PCI_DEVID_OWNED
 							  : VFIO_PCI_DEVID_NOT_OWNED;
 }
@@ -83,7 +82,7 @@ static void describe(struct vfio_pci *dev, struct uiommufd_device **fns, unsigne
 	*flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID | VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	for (unsigned i = 0; i < n; i++) {
 		out[i] = (struct vfio_pci_dependent_device){
-			.devid = devid_of(dev, ctx, fns[i]),
+			.devid = devid_of(ctx, fns[i]),
 			.segment = (uint16_t)fns[i]->idev.segment,
 			.bus = (uint8_t)(fns[i]->idev.rid >> 8),
 			.devfn = (uint8_t)fns[i]->idev.rid,
