@@ -3,19 +3,21 @@
  * Which state is the channel in?
  *
  * Invariants
- *   I1  ARMED: last, done and dmacount are 0, so CHANSTS reads exactly 4.
- *   I2  ACTIVE with done == dmacount is seen only while run() is busy or has been kicked.
+ *   I1  ARMED: progress, cursor.done and dmacount are 0, so CHANSTS reads exactly 4.
+ *   I2  ACTIVE with cursor.done == dmacount is seen only while run() is busy or has been kicked.
  *   I3  pending holds a bit only while run() is busy or has been kicked for it.
  *   I4  DMA runs only while the state is ACTIVE, or after a RESET until that reads back 0
- *       (a status write of an error: in any state, until IOAT_PEND_ERROR is gone).
+ *       (a status write of an error: in any state, while IOAT_PEND_ERROR is pending).
  *   I5  irq_latched implies IOAT_CTRL_INT_DISABLE.
  *   I6  CHANERR gets at most one bit per halt, before CHANSTS says HALTED.
+ *   I7  IOAT_OWNED is set by run() under the lock and implies busy. While it is set nobody else
+ *       changes the cursor; whoever starts the channel anew clears it.
  *
  * Transitions
  *   any                           -> HALTED     channel_reset_all, RESET (channel_command)
  *   HALTED, SUSPENDED, IDLE, ARMED -> ARMED     channel_arm
  *   ARMED, IDLE                   -> ACTIVE     channel_count, when there is work
- *   ACTIVE                        -> IDLE       channel_complete, when there is none left
+ *   ACTIVE                        -> IDLE       channel_complete, channel_has_work: none left
  *   ACTIVE, IDLE, ARMED           -> SUSPENDED  SUSPEND: channel_command; when run() is busy,
  *                                               channel_settle_suspend after the descriptor
  *   SUSPENDED                     -> ACTIVE, IDLE  RESUME (channel_command)
@@ -25,31 +27,38 @@
  *
  * RESET while run() transfers. The registers take the reset state in the store itself, so that a
  * CHAINADDR that follows arms the fresh channel; nothing waits for the transfer, because the store
- * may be a client's page fault and hold the lock. run() sees IOAT_CANCEL at its next chunk, comes
- * back to the lock with a generation that is gone and drops its outcome. Until then CHANCMD reads
- * RESET: when it reads 0 there is no access, status write or interrupt of the old work to come.
+ * may be a client's page fault and holds the lock. run() sees IOAT_CANCEL at its next chunk, finds
+ * that it does not own the chain any more and drops its outcome. Until then CHANCMD reads RESET:
+ * when it reads 0 there is no access, status write or interrupt of the old work to come.
  */
 #include "devices/ioat/ioat.h"
 
 static void start(struct ioat *io)
 {
-	if (io->done == io->dmacount)
+	if (io->cursor.done == atomic_load(&io->dmacount))
 		return;
 	io->state = IOAT_ACTIVE;
 	uiommufd_device_kick(io->dev);
 }
 
+/* The chain begins at @addr. Takes it from run(), if that is executing an older one. */
+static void restart(struct ioat *io, uint64_t addr)
+{
+	atomic_store(&io->progress, 0);
+	atomic_store(&io->dmacount, 0);
+	io->chainaddr = addr;
+	io->cursor = (struct ioat_cursor){ .next = addr, .first = true };
+}
+
 /* What RESET and power-on have in common. */
 static void forget(struct ioat *io)
 {
-	io->gen++;
 	io->state = IOAT_HALTED;
+	restart(io, 0);
 	io->chanctrl = 0;
 	io->in_use = false;
-	io->chainaddr = io->chancmp = io->cdar = 0;
-	io->dmacount = io->done = 0;
-	io->last = io->next = 0;
-	io->first = false;
+	atomic_store(&io->chancmp, 0);
+	atomic_store(&io->cdar, 0);
 	io->pending = 0;
 	io->irq_latched = io->irq_due = false;
 }
@@ -70,26 +79,23 @@ void channel_arm(struct ioat *io, uint64_t addr)
 {
 	if (io->state == IOAT_ACTIVE)
 		return;
-	io->chainaddr = addr;
+	restart(io, addr);
 	io->state = IOAT_ARMED;
-	io->dmacount = io->done = 0;
-	io->last = 0;
-	io->next = addr;
-	io->first = true;
-	io->pending &= (uint8_t)~IOAT_CMD_SUSPEND;
+	io->pending &= IOAT_CMD_RESET;
 }
 
 /* The event is the store: the same value again asks for work when the counters differ. */
 void channel_count(struct ioat *io, uint16_t count)
 {
-	io->dmacount = count;
+	/* Release: with the count, run() sees the descriptors that the client wrote before. */
+	atomic_store(&io->dmacount, count);
 	if (io->state == IOAT_ARMED || io->state == IOAT_IDLE)
 		start(io);
 }
 
-static void cancel(struct ioat *io)
+static void attend(struct ioat *io, unsigned why)
 {
-	atomic_fetch_or(&io->attention, IOAT_CANCEL);
+	atomic_fetch_or(&io->attention, why);
 }
 
 static void reset(struct ioat *io)
@@ -98,18 +104,20 @@ static void reset(struct ioat *io)
 	if (!io->busy)
 		return;
 	io->pending = IOAT_CMD_RESET;
-	cancel(io);
+	attend(io, IOAT_CANCEL);
 }
 
 static void suspend(struct ioat *io)
 {
 	if (io->state == IOAT_HALTED || io->state == IOAT_SUSPENDED)
 		return;
-	/* Also behind an interrupt under way: who sees SUSPENDED has been sent it. */
-	if (io->busy)
-		io->pending |= IOAT_CMD_SUSPEND;
-	else
+	if (!io->busy) {
 		io->state = IOAT_SUSPENDED;
+		return;
+	}
+	/* Also behind an interrupt under way: who sees SUSPENDED has been sent it. */
+	io->pending |= IOAT_CMD_SUSPEND;
+	attend(io, IOAT_ATTEND);
 }
 
 static void resume(struct ioat *io)
@@ -127,7 +135,7 @@ static void abort_work(struct ioat *io)
 		return;
 	if (io->busy && io->state == IOAT_ACTIVE) {
 		io->pending |= IOAT_CMD_ABORT;
-		cancel(io);
+		attend(io, IOAT_CANCEL);
 	} else {
 		channel_halt(io, 0);
 	}
@@ -135,7 +143,8 @@ static void abort_work(struct ioat *io)
 
 bool channel_wants_status(const struct ioat *io)
 {
-	return (io->chanctrl & IOAT_CTRL_ERR_COMPL) || (io->report_halt && io->chancmp);
+	return (io->chanctrl & IOAT_CTRL_ERR_COMPL) ||
+	       (io->report_halt && atomic_load(&io->chancmp));
 }
 
 /* An error without a descriptor. A status write, if one is wanted, is run()'s: it is DMA. */
@@ -150,7 +159,7 @@ static void command_error(struct ioat *io)
 		return;
 	}
 	io->pending |= IOAT_PEND_ERROR;
-	cancel(io);
+	attend(io, IOAT_CANCEL);
 	uiommufd_device_kick(io->dev);
 }
 
@@ -189,7 +198,9 @@ static void irq_cause(struct ioat *io)
 	io->chanctrl |= IOAT_CTRL_INT_DISABLE;
 	io->irq_due = true;
 	/* uiommufd_device_irq() must be called without the lock, so by run(). */
-	if (!io->busy)
+	if (io->busy)
+		attend(io, IOAT_ATTEND);
+	else
 		uiommufd_device_kick(io->dev);
 }
 
@@ -242,8 +253,11 @@ void channel_halt(struct ioat *io, uint32_t err)
 
 void channel_settle(struct ioat *io)
 {
-	atomic_fetch_and(&io->attention, ~IOAT_CANCEL);
-	io->pending &= (uint8_t)~IOAT_CMD_RESET;
+	atomic_fetch_and(&io->attention, ~(IOAT_CANCEL | IOAT_ATTEND));
+	if (io->pending & IOAT_CMD_RESET) {
+		io->pending &= (uint8_t)~IOAT_CMD_RESET;
+		atomic_store(&io->cdar, 0); /* may have been stored meanwhile */
+	}
 	if (io->pending & IOAT_PEND_ERROR)
 		return; /* halts as well, and says why */
 	if (io->pending & IOAT_CMD_ABORT)
@@ -258,13 +272,36 @@ void channel_settle_suspend(struct ioat *io)
 	io->state = IOAT_SUSPENDED;
 }
 
+bool channel_has_work(struct ioat *io)
+{
+	/* The client may have taken back what it asked for. */
+	if (io->state == IOAT_ACTIVE && io->cursor.done == atomic_load(&io->dmacount))
+		io->state = IOAT_IDLE;
+	return io->state == IOAT_ACTIVE;
+}
+
+uint64_t channel_last(struct ioat *io)
+{
+	return IOAT_ADDR(atomic_load(&io->progress));
+}
+
+void channel_own(struct ioat *io)
+{
+	atomic_fetch_or(&io->progress, IOAT_OWNED);
+}
+
+bool channel_disown(struct ioat *io)
+{
+	return atomic_fetch_and(&io->progress, ~IOAT_OWNED) & IOAT_OWNED;
+}
+
 void channel_complete(struct ioat *io, uint64_t addr, uint64_t next, bool irq)
 {
-	io->done++;
-	io->last = addr;
-	io->next = next;
-	io->first = false;
-	if (io->done == io->dmacount)
+	atomic_store(&io->progress, addr);
+	io->cursor.done++;
+	io->cursor.next = next;
+	io->cursor.first = false;
+	if (io->cursor.done == atomic_load(&io->dmacount))
 		io->state = IOAT_IDLE;
 	if (irq)
 		irq_cause(io);

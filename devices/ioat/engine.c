@@ -2,17 +2,20 @@
 /*
  * How is a descriptor executed?
  *
- * run() picks one under the lock, does its DMA without, and publishes under the lock again:
  *   fetch the 64 bytes, only now that DMACOUNT asks for them (the tail of a ring may be unmapped)
  *   -> data -> completion word, one 8-byte store -> CHANSTS -> interrupt.
  * The order is that of the hardware and what clients rely on: each step is visible before the
  * next begins. One descriptor at a time, so the fence bit needs nothing. Descriptors are never
  * written, nor kept: the next run of the same one fetches it again.
  *
+ * run() takes the chain (IOAT_OWNED) under the lock and executes descriptors without it, moving
+ * ioat.progress on by compare-and-swap, which fails when a RESET took the chain away. What needs
+ * more than that (the last descriptor, an interrupt, an error, a command) it does under the lock.
+ *
  * Invariants
  *   E1  The lock is never held during DMA or uiommufd_device_irq().
- *   E2  Between two looks at ioat.attention at most CHUNK bytes move.
- *   E3  What comes back with another generation than it left with changes no register.
+ *   E2  Between two looks at ioat.attention at most CHUNK bytes move, or one descriptor is done.
+ *   E3  What comes back without IOAT_OWNED changes no register but CDAR.
  *   E4  An outcome is exactly one of: complete, one CHANERR bit, cancelled. Cancelled is decided
  *       before the completion word, so that word and CHANSTS never disagree on what completed.
  */
@@ -45,12 +48,12 @@ struct ioat_desc {
 	uint64_t sw[2];      /* software's */
 };
 
-/* What run() takes along when it leaves the lock. */
+/* A descriptor to execute. */
 struct job {
-	uint32_t gen;
-	uint64_t addr, cmp;
-	bool first; /* the descriptor of CHAINADDR */
+	uint64_t addr;
+	bool first; /* the one of CHAINADDR */
 	bool final; /* the last that DMACOUNT asked for */
+	struct ioat_desc d;
 };
 
 /* One direction of a transfer: where the next byte is, and how many follow it there. */
@@ -59,9 +62,14 @@ struct side {
 	uint64_t then; /* where it goes on when left is 0 */
 };
 
+static unsigned wanted(struct ioat *io)
+{
+	return atomic_load_explicit(&io->attention, memory_order_relaxed);
+}
+
 static bool interrupted(struct ioat *io)
 {
-	return atomic_load_explicit(&io->attention, memory_order_relaxed) != 0;
+	return wanted(io) & (IOAT_CANCEL | IOAT_STOP);
 }
 
 /*
@@ -182,8 +190,9 @@ static uint32_t check(const struct ioat *io, const struct ioat_desc *d)
 	return 0;
 }
 
-static uint32_t fetch(struct ioat *io, const struct job *job, struct ioat_desc *d)
+static uint32_t fetch(struct ioat *io, struct job *job)
 {
+	struct ioat_desc *d = &job->d;
 	int rc;
 
 	if (job->addr % sizeof(*d))
@@ -205,18 +214,20 @@ static uint32_t fetch(struct ioat *io, const struct job *job, struct ioat_desc *
 static uint32_t write_completion(struct ioat *io, const struct job *job)
 {
 	uint64_t word = job->addr | (job->final ? IOAT_IDLE : IOAT_ACTIVE);
+	uint64_t cmp = atomic_load_explicit(&io->chancmp, memory_order_relaxed);
 
 	if (interrupted(io))
 		return CANCELLED;
-	if (job->cmp % 8)
+	if (cmp % 8)
 		return IOAT_ERR_COMPLETION;
-	return failure(io, uiommufd_dma_store(io->dev, UIOMMUFD_NO_PASID, job->cmp, word, 8),
+	return failure(io, uiommufd_dma_store(io->dev, UIOMMUFD_NO_PASID, cmp, word, 8),
 		       IOAT_ERR_COMPLETION);
 }
 
-static uint32_t execute(struct ioat *io, const struct job *job, struct ioat_desc *d)
+static uint32_t execute(struct ioat *io, struct job *job)
 {
-	uint32_t err = fetch(io, job, d);
+	const struct ioat_desc *d = &job->d;
+	uint32_t err = fetch(io, job);
 
 	if (!err)
 		err = check(io, d);
@@ -233,43 +244,80 @@ static uint32_t execute(struct ioat *io, const struct job *job, struct ioat_desc
  */
 static void fail(struct ioat *io, uint32_t err)
 {
-	uint64_t cmp = io->chancmp, word = io->last | IOAT_HALTED;
-	uint32_t gen = io->gen;
+	uint64_t cmp = atomic_load(&io->chancmp), word = channel_last(io) | IOAT_HALTED;
 	bool status = channel_wants_status(io) && err != IOAT_ERR_COMPLETION && !(cmp % 8);
 
 	io->chanerr |= err;
+	channel_own(io);
 	uiommufd_device_unlock(io->dev);
 	uiommufd_device_cfg_or(io->dev, IOAT_CFG_CHANERR, err);
 	if (status)
 		(void)uiommufd_dma_store(io->dev, UIOMMUFD_NO_PASID, cmp, word, 8);
 	uiommufd_device_lock(io->dev);
-	if (io->gen == gen)
+	if (channel_disown(io))
 		channel_halt(io, err);
 }
 
-/* Executes the next descriptor. Called with the lock, drops it meanwhile. */
-static void step(struct ioat *io)
+/* The descriptor at @c, which DMACOUNT, now @count, asks for. */
+static void pick(struct ioat *io, const struct ioat_cursor *c, uint16_t count, struct job *job)
 {
-	struct job job = {
-		.gen = io->gen,
-		.addr = io->next,
-		.cmp = io->chancmp,
-		.first = io->first,
-		.final = (uint16_t)(io->done + 1) == io->dmacount,
-	};
-	struct ioat_desc d;
+	atomic_store_explicit(&io->cdar, c->next, memory_order_relaxed);
+	job->addr = c->next;
+	job->first = c->first;
+	job->final = (uint16_t)(c->done + 1) == count;
+}
+
+/*
+ * True: the descriptor is complete in CHANSTS, and the next one, which *@count asks for, may begin
+ * without the lock.
+ */
+static bool pass(struct ioat *io, const struct job *job, struct ioat_cursor *c, uint64_t *progress,
+		 uint16_t *count)
+{
+	uint64_t moved = job->addr | IOAT_OWNED;
+
+	/* Acquire: with the count, the descriptors that the client wrote before it. */
+	*count = atomic_load_explicit(&io->dmacount, memory_order_acquire);
+	if ((uint16_t)(c->done + 1) == *count || (job->d.ctl & CTL_INT) || wanted(io))
+		return false;
+	/* Release: the data before CHANSTS. */
+	if (!atomic_compare_exchange_strong_explicit(&io->progress, progress, moved,
+						     memory_order_release, memory_order_relaxed))
+		return false;
+	*progress = moved;
+	c->next = job->d.next;
+	c->first = false;
+	c->done++;
+	return true;
+}
+
+/*
+ * Executes the chain up to something that needs the lock: one descriptor at least. Called with
+ * the lock, drops it meanwhile; the state is ACTIVE and there is work.
+ */
+static void run_chain(struct ioat *io)
+{
+	struct ioat_cursor c = io->cursor;
+	uint16_t count = atomic_load(&io->dmacount);
+	uint64_t progress;
+	struct job job;
 	uint32_t err;
 
-	io->cdar = job.addr;
+	channel_own(io);
+	progress = atomic_load(&io->progress);
 	uiommufd_device_unlock(io->dev);
-	err = execute(io, &job, &d);
+	do {
+		pick(io, &c, count, &job);
+		err = execute(io, &job);
+	} while (!err && pass(io, &job, &c, &progress, &count));
 	uiommufd_device_lock(io->dev);
-	if (io->gen != job.gen || err == CANCELLED) /* E3 */
+	if (!channel_disown(io)) /* E3 */
 		return;
-	if (err)
+	io->cursor = c;
+	if (!err)
+		channel_complete(io, job.addr, job.d.next, job.d.ctl & CTL_INT);
+	else if (err != CANCELLED)
 		fail(io, err);
-	else
-		channel_complete(io, job.addr, d.next, d.ctl & CTL_INT);
 }
 
 static void raise_irq(struct ioat *io)
@@ -287,7 +335,7 @@ void ioat_run(void *state)
 
 	uiommufd_device_lock(io->dev);
 	io->busy = true;
-	while (!(atomic_load_explicit(&io->attention, memory_order_relaxed) & IOAT_STOP)) {
+	while (!(wanted(io) & IOAT_STOP)) {
 		channel_settle(io);
 		if (io->pending & IOAT_PEND_ERROR) {
 			fail(io, IOAT_ERR_CMD); /* clears it */
@@ -295,9 +343,9 @@ void ioat_run(void *state)
 			raise_irq(io);
 		} else {
 			channel_settle_suspend(io);
-			if (io->state != IOAT_ACTIVE)
+			if (!channel_has_work(io))
 				break;
-			step(io);
+			run_chain(io);
 		}
 	}
 	io->busy = false;

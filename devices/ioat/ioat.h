@@ -8,8 +8,10 @@
  *   engine.c   descriptors, on the device's thread           mostly without it
  *
  * Threads. Everything below "Under the lock" is guarded by uiommufd_device_lock(). bar_read and
- * bar_write come with it held; run() takes it to pick a descriptor and to publish the outcome,
- * and drops it for DMA and interrupts. Only `attention` is read by run() without it.
+ * bar_write come with it held; run() takes it to begin, at the end of the work asked for, for
+ * interrupts, errors and whenever it is wanted, and drops it for DMA. From one descriptor to the
+ * next it goes without, so that clients and a busy engine do not queue for one lock: the atomic
+ * members are what run() reads and writes then.
  *
  * Source: the public register descriptions of the Xeon E5 v2 and Skylake-SP CBDMA functions.
  */
@@ -71,9 +73,22 @@ enum ioat_state {
 /* ioat.pending: commands taken and not yet carried out, as CHANCMD bits, and one of ours. */
 #define IOAT_PEND_ERROR 0x80u /* a command error is to be reported */
 
-/* ioat.attention: why a transfer under way ends early. */
-#define IOAT_CANCEL 1u /* RESET, ABORT, command error; cleared by run() under the lock */
-#define IOAT_STOP   2u /* stop() or -ECANCELED; cleared by the reset() that follows */
+/* ioat.attention: what run() is to do before it goes on; all but STOP end with that. */
+#define IOAT_CANCEL 1u /* drop the descriptor: RESET, ABORT, command error */
+#define IOAT_ATTEND 2u /* come to the lock after the descriptor: SUSPEND, an interrupt */
+#define IOAT_STOP   4u /* return: stop() or -ECANCELED; until the reset that follows */
+
+/* ioat.progress: address of the descriptor that completed last since CHAINADDR was written, or 0.
+ */
+#define IOAT_OWNED   1ull /* run() is executing the chain; RESET takes that away from it */
+#define IOAT_ADDR(p) ((p) & ~0x3full)
+
+/* Where in the chain the channel is. */
+struct ioat_cursor {
+	uint64_t next; /* descriptor to fetch when there is work */
+	uint16_t done; /* descriptors completed, modulo 2^16 */
+	bool first;    /* `next` comes from CHAINADDR and not from a descriptor */
+};
 
 struct ioat {
 	/* Immutable. */
@@ -82,7 +97,13 @@ struct ioat {
 	uint8_t xfercap_lg2;
 	bool report_halt; /* a halt is written to CHANCMP whenever that is set */
 
-	_Atomic unsigned attention; /* set under the lock, read by run() without */
+	/* Written under the lock, read by run() without. */
+	_Atomic unsigned attention; /* set under the lock */
+	_Atomic uint16_t dmacount;
+	_Atomic uint64_t chancmp;
+	/* Written by run() without the lock as well. */
+	_Atomic uint64_t progress; /* by compare-and-swap, and only while IOAT_OWNED is set */
+	_Atomic uint64_t cdar;
 
 	/* Under the lock: general registers. */
 	uint8_t genctrl, intrctrl, prefetch_limit;
@@ -93,21 +114,16 @@ struct ioat {
 	/* The channel's registers. */
 	uint16_t chanctrl; /* IOAT_CTRL_STORED and IOAT_CTRL_INT_DISABLE */
 	bool in_use;       /* CHANCTRL bit 8, latched by a read */
-	uint16_t dmacount;
-	uint64_t chainaddr, chancmp, cdar;
+	uint64_t chainaddr;
 	uint32_t chanerr, chanerrmsk, dcactrl;
 
 	/* The channel behind them: see channel.c. */
 	enum ioat_state state;
-	uint64_t last; /* descriptor that completed last since CHAINADDR was written, or 0 */
-	uint64_t next; /* descriptor to fetch when there is work */
-	bool first;    /* `next` comes from CHAINADDR and not from a descriptor */
-	uint16_t done; /* descriptors completed, modulo 2^16 */
+	struct ioat_cursor cursor; /* run() has a newer one while IOAT_OWNED is set */
 	uint8_t pending;
 	bool busy;        /* run() is under way */
 	bool irq_latched; /* a cause came while interrupts were disabled */
 	bool irq_due;     /* run() is to raise one */
-	uint32_t gen;     /* RESETs so far: tells run() whose work it comes back with */
 };
 
 /* channel.c; the lock is held. */
@@ -120,6 +136,10 @@ void channel_line(struct ioat *io); /* INTx follows INTRCTRL and ATTNSTATUS */
 /* For run(). */
 void channel_settle(struct ioat *io);         /* commands that end a transfer */
 void channel_settle_suspend(struct ioat *io); /* the one that lets it finish */
+bool channel_has_work(struct ioat *io);
+uint64_t channel_last(struct ioat *io);
+void channel_own(struct ioat *io);
+bool channel_disown(struct ioat *io); /* false: a RESET, or a new CHAINADDR, came between */
 void channel_complete(struct ioat *io, uint64_t addr, uint64_t next, bool irq);
 void channel_halt(struct ioat *io, uint32_t err);
 bool channel_wants_status(const struct ioat *io); /* a halt is written to CHANCMP */

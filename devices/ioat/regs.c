@@ -103,9 +103,9 @@ static uint64_t read_chanctrl(struct ioat *io, uint64_t mask)
 	return val;
 }
 
-static uint64_t read_chansts(const struct ioat *io)
+static uint64_t read_chansts(struct ioat *io)
 {
-	return (io->last & ~0x3full) | io->state;
+	return channel_last(io) | io->state;
 }
 
 static uint64_t reg_read(struct ioat *io, enum reg_id id, uint64_t mask)
@@ -136,15 +136,15 @@ static uint64_t reg_read(struct ioat *io, enum reg_id id, uint64_t mask)
 	case REG_CHANCMD:
 		return io->pending & IOAT_CMD_ALL;
 	case REG_DMACOUNT:
-		return io->dmacount;
+		return atomic_load(&io->dmacount);
 	case REG_CHANSTS:
 		return read_chansts(io);
 	case REG_CHAINADDR:
 		return io->chainaddr;
 	case REG_CHANCMP:
-		return io->chancmp;
+		return atomic_load(&io->chancmp);
 	case REG_CDAR:
-		return io->cdar;
+		return atomic_load(&io->cdar);
 	case REG_CHANERR:
 		return io->chanerr;
 	case REG_CHANERRMSK:
@@ -189,13 +189,13 @@ static void reg_write(struct ioat *io, enum reg_id id, uint64_t val, uint64_t ma
 		channel_command(io, (uint8_t)val);
 		break;
 	case REG_DMACOUNT:
-		channel_count(io, (uint16_t)merge(io->dmacount, val, mask));
+		channel_count(io, (uint16_t)merge(atomic_load(&io->dmacount), val, mask));
 		break;
 	case REG_CHAINADDR:
 		channel_arm(io, merge(io->chainaddr, val, mask));
 		break;
 	case REG_CHANCMP:
-		io->chancmp = merge(io->chancmp, val, mask);
+		atomic_store(&io->chancmp, merge(atomic_load(&io->chancmp), val, mask));
 		break;
 	case REG_CHANERR:
 		io->chanerr &= ~(uint32_t)(val & mask & ~(uint64_t)IOAT_ERR_SOFT);

@@ -427,7 +427,7 @@ void uiommufd_device_cfg_or(struct uiommufd_device *f, unsigned off, uint32_t bi
 {
 	struct fake_event ev = { .what = FAKE_EV_CFG, .iova = off, .val = bits };
 
-	f->cfg[cfg_reg(f, off)->offset / 4] |= bits;
+	atomic_fetch_or(&f->cfg[cfg_reg(f, off)->offset / 4], bits);
 	done(f, &ev, 0);
 }
 
@@ -439,10 +439,10 @@ uint32_t fake_cfg_load(struct uiommufd_device *f, unsigned off)
 void fake_cfg_store(struct uiommufd_device *f, unsigned off, uint32_t val)
 {
 	const struct uiommufd_cfg_reg *r = cfg_reg(f, off);
-	uint32_t *reg = &f->cfg[off / 4];
+	_Atomic uint32_t *reg = &f->cfg[off / 4];
 
-	*reg = (*reg & ~r->rw) | (val & r->rw);
-	*reg &= ~(val & r->rw1c);
+	atomic_fetch_and(reg, ~(r->rw | (val & r->rw1c)));
+	atomic_fetch_or(reg, val & r->rw);
 }
 
 void *uiommufd_device_bar(struct uiommufd_device *f, unsigned bar)

@@ -81,7 +81,7 @@ struct uiommufd_device {
 	_Atomic unsigned irqs;
 	bool line;
 	unsigned line_rises;
-	uint32_t cfg[1024];
+	_Atomic uint32_t cfg[1024];
 	char reason[256];
 
 	void (*hook)(struct uiommufd_device *f, const struct fake_event *ev);

@@ -166,6 +166,46 @@ static void dmacount__work__active_at_once(void **state)
 	assert_int_equal(sts(r), at(2) | ST_IDLE);
 }
 
+static void dmacount__taken_back_before_it_began__idle(void **state)
+{
+	struct rig *r = *state;
+
+	enter(r, ST_IDLE);
+	fake_log_clear(r->dev);
+	kick(r, 4);
+	kick(r, 2);
+	fake_run(r->dev);
+	assert_int_equal(sts(r), at(1) | ST_IDLE);
+	assert_int_equal(r->dev->n_log, 0);
+}
+
+/* More work while the last descriptor is under way: its word may say IDLE, CHANSTS must not. */
+static void count_in_copy(struct uiommufd_device *f, const struct fake_event *ev)
+{
+	struct rig *r = f->hook_arg;
+
+	if (ev->what == FAKE_EV_COPY && ev->iova == DST)
+		kick(r, 3);
+	if (ev->what == FAKE_EV_COPY && ev->iova == DST + 64)
+		assert_int_equal(sts(r), at(0) | ST_ACTIVE);
+}
+
+static void dmacount__raised_in_the_last_copy__stays_active(void **state)
+{
+	struct rig *r = *state;
+
+	for (unsigned i = 0; i < 3; i++)
+		rig_desc(r, i, 0, DST + 64 * i, SRC, 64);
+	r->dev->hook = count_in_copy;
+	r->dev->hook_arg = r;
+	rig_arm(r, 0);
+	kick(r, 1);
+	fake_run(r->dev);
+	assert_int_equal(sts(r), at(2) | ST_IDLE);
+	assert_int_equal(r->dev->kicks, 1);
+	assert_int_equal(fake_count(r->dev, FAKE_EV_READ), 3);
+}
+
 static void dmacount__byte_stores__are_events(void **state)
 {
 	struct rig *r = *state;
@@ -537,6 +577,8 @@ int main(void)
 		in_manual_rig(dmacount__equal__stays),
 		in_manual_rig(dmacount__halted__is_stored_only),
 		in_manual_rig(dmacount__work__active_at_once),
+		in_manual_rig(dmacount__taken_back_before_it_began__idle),
+		in_manual_rig(dmacount__raised_in_the_last_copy__stays_active),
 		in_manual_rig(dmacount__byte_stores__are_events),
 		in_manual_rig(suspend__halted_or_suspended__nothing),
 		in_manual_rig(suspend__idle_or_armed__suspended_at_once),
