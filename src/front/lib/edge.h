@@ -184,6 +184,8 @@ void picture_note(struct file *f, unsigned long cmd, long result);
 
 const char *edge_cmd_name(enum file_kind kind, unsigned long cmd);
 
+/* In a forked child: the locks of the parent's devices are not ours to hold on to. NULL is fine. */
+void front_forked(struct front *f);
 /* In a forked child: locks and numbers of the parent's threads mean nothing here. */
 void edge_forked(void);
 void files_forked(void);

@@ -358,6 +358,15 @@ int edge_mmap(struct file *f, int fd, void *addr, size_t len, int prot, int flag
 	return rc;
 }
 
+void front_forked(struct front *f)
+{
+	/* Our copy of the descriptor would keep the lock when the parent lets the device go. */
+	for (unsigned i = 0; f && i < f->n_devs; i++) {
+		fd_close_hidden(f->devs[i].lock_fd);
+		f->devs[i].lock_fd = -1;
+	}
+}
+
 void edge_forked(void)
 {
 	atomic_store_explicit(&edge_pid, 0, memory_order_relaxed);

@@ -21,10 +21,8 @@ static int open_node(const struct path *p, int flags)
 	}
 	why_clear();
 	f = preload_front();
-	if (!f) {
-		errno = ENODEV;
+	if (!f)
 		return -1;
-	}
 	fd = p->kind == PATH_IOMMU ? file_open_ctx(f, flags) : file_open_device(f, p->index, flags);
 	if (fd < 0)
 		explain_refusal(p->kind == PATH_IOMMU ? "open(/dev/iommu)"

@@ -29,7 +29,7 @@ void *next_symbol(const char *name);
 		p_;                                                             \
 	})
 
-/* The machine of this process, built at first need. NULL: cannot be (reason in why_last()). */
+/* The machine of this process, built at first need. NULL: cannot be (errno, why_last()). */
 struct front *preload_front(void);
 /* The same when it exists already. */
 struct front *preload_front_now(void);

@@ -114,6 +114,7 @@ static struct front *build(void)
 		rc = front_create(&state.config, &f);
 	if (rc) {
 		explain_refusal("building the machine", -1, rc);
+		errno = -rc;
 		return NULL;
 	}
 	return f;
@@ -125,8 +126,10 @@ struct front *preload_front(void)
 
 	if (likely(f))
 		return f;
-	if (!preload_root())
+	if (!preload_root()) {
+		errno = ENODEV;
 		return NULL;
+	}
 	mtx_lock(&state.lock);
 	f = preload_front_now();
 	if (!f) {
@@ -142,6 +145,7 @@ struct front *preload_front(void)
 static void after_fork(void)
 {
 	mtx_init(&state.lock, LOCK_NONE);
+	front_forked(preload_front_now());
 	atomic_store(&state.front, NULL);
 }
 
