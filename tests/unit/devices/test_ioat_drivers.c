@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Do the access sequences of the known I/OAT drivers work, from probe to teardown? */
 #include <sched.h>
-#include <time.h>
 
 #include "tests/unit/devices/ioat_rig.h"
 
@@ -157,16 +156,17 @@ static int selftest_copy(struct rig *r, uint16_t count, uint32_t ctl, uint64_t d
 	fake_store(r->dev, R_CHAINADDR, 8, at(0));
 	fake_store(r->dev, R_CHANCTRL, 2, 9);
 	kick(r, count);
-	do
+	do {
+		sched_yield();
 		s = sts(r) & 7;
-	while (s != ST_IDLE && s != ST_HALTED);
+	} while (s != ST_IDLE && s != ST_HALTED);
 	if (s == ST_HALTED) {
 		selftest_init(r);
 		return -1;
 	}
 	cmd(r, CMD_SUSPEND);
 	while ((sts(r) & 7) != ST_SUSPENDED)
-		;
+		sched_yield();
 	return 0;
 }
 

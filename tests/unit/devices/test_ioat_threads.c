@@ -13,12 +13,21 @@ static double seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Lets the other thread run where there is one processor, and does not disturb where there are two.
+ */
+static void spin(unsigned *n)
+{
+	if (++*n % 1024 == 0)
+		sched_yield();
+}
+
 /* The word of a descriptor is never seen before its data. */
 static void litmus__completion_word__after_the_data(void **state)
 {
 	struct rig *r = *state;
 	_Atomic uint64_t *src = (_Atomic uint64_t *)(void *)r->src;
 	_Atomic uint64_t *dst = (_Atomic uint64_t *)(void *)(r->dst + 64 * 1024);
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < RING_LEN; i++)
 		rig_desc(r, i, CTL_COMP, DST + 64 * 1024, SRC, 8);
@@ -28,7 +37,7 @@ static void litmus__completion_word__after_the_data(void **state)
 		kick(r, (uint16_t)(i + 1));
 		while ((atomic_load_explicit(r->comp, memory_order_acquire) & ~7ull) !=
 		       at(i % RING_LEN))
-			;
+			spin(&n);
 		assert_int_equal(atomic_load_explicit(dst, memory_order_relaxed), i);
 	}
 }
@@ -38,6 +47,7 @@ static void litmus__stream__words_only_move_on(void **state)
 {
 	struct rig *r = *state;
 	uint64_t seen = 0, from = 0;
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < RING_LEN; i++) {
 		r->src[i] = (unsigned char)(i | 1);
@@ -48,6 +58,7 @@ static void litmus__stream__words_only_move_on(void **state)
 	while (seen != RING_LEN - 1) {
 		uint64_t word = atomic_load_explicit(r->comp, memory_order_acquire);
 
+		spin(&n);
 		if (!word)
 			continue;
 		seen = ((word & ~63ull) - RING) / 64;
@@ -61,6 +72,7 @@ static void litmus__stream__words_only_move_on(void **state)
 static void chansts__right_after_the_kick__never_halted_or_old_idle(void **state)
 {
 	struct rig *r = *state;
+	unsigned n = 0;
 
 	rig_desc(r, 0, 0, DST, SRC, 64)->next = at(1);
 	for (unsigned i = 1; i < RING_LEN; i++)
@@ -76,7 +88,7 @@ static void chansts__right_after_the_kick__never_halted_or_old_idle(void **state
 			assert_true(s == ((i ? at(i - 1) : 0) | ST_ACTIVE) ||
 				    s == (at(i) | ST_IDLE));
 			while ((sts(r) & 7) == ST_ACTIVE)
-				;
+				spin(&n);
 		}
 	}
 }
@@ -150,24 +162,22 @@ static void flr__during_a_storm__is_prompt(void **state)
 static void suspend_resume__at_any_moment__no_descriptor_lost_or_doubled(void **state)
 {
 	struct rig *r = *state;
-	unsigned suspended = 0;
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < RING_LEN; i++)
 		rig_desc(r, i, CTL_COMP, DST + 64 * i, SRC + 64 * i, 64);
 	rig_arm(r, 0);
 	kick(r, RING_LEN);
-	while (sts(r) != (at(RING_LEN - 1) | ST_IDLE)) {
+	do {
 		uint64_t s, word;
 
 		cmd(r, CMD_SUSPEND);
 		while (((s = sts(r)) & 7) != ST_SUSPENDED)
-			;
+			spin(&n);
 		word = atomic_load(r->comp);
 		assert_true((word & ~7ull) == (s & ~7ull));
-		suspended++;
 		cmd(r, CMD_RESUME);
-	}
-	assert_true(suspended > 0);
+	} while (sts(r) != (at(RING_LEN - 1) | ST_IDLE));
 	assert_memory_equal(r->dst, r->src, 64 * RING_LEN);
 	assert_int_equal(r->dev->dma_ops, 3 * RING_LEN);
 }
