@@ -12,6 +12,8 @@
  * All of it is guarded by the map's lock.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "base/fault.h"
@@ -19,6 +21,7 @@
 #include "base/sys.h"
 #include "base/why.h"
 #include "mem/physmap_priv.h"
+#include "mem/vma.h"
 
 #define SLICE_LG2 REGION_LG2
 
@@ -211,6 +214,30 @@ static int map_fd(int fd, uint64_t off, uint64_t len, char **host, bool *writabl
 	return rc;
 }
 
+/*
+ * hugetlbfs memory cannot be mapped again from a mapping. With CAP_CHECKPOINT_RESTORE (root has
+ * it) the kernel hands out the file behind it.
+ */
+static int map_by_link(uint64_t va, uint64_t off, uint64_t len, char **host, bool *writable)
+{
+	char path[64];
+	struct vma_seg seg;
+	int fd, rc;
+
+	if (vma_query(va, false, &seg))
+		return -EFAULT;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%llx-%llx",
+		 (unsigned long long)seg.start, (unsigned long long)seg.last + 1);
+	fd = sys_open(path, O_RDWR | O_CLOEXEC, 0);
+	if (fd < 0)
+		fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return -EFAULT;
+	rc = map_fd(fd, off, len, host, writable);
+	sys_close(fd);
+	return rc;
+}
+
 /* Maps as much of the slice around @off as @src has. -EFAULT: not memory that can be shared. */
 static int extent_create(struct phys_file *f, const struct file_src *src, uint64_t off)
 {
@@ -230,6 +257,11 @@ static int extent_create(struct phys_file *f, const struct file_src *src, uint64
 			from = off;
 			rc = map_again(src->va + (from - src->off), to - from, &e->host,
 				       &e->writable);
+		}
+		if (rc && rc != -ENOMEM) {
+			from = max_u64(slice, src->off);
+			rc = map_by_link(src->va + (off - src->off), from, to - from, &e->host,
+					 &e->writable);
 		}
 	}
 	if (rc) {

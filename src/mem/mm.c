@@ -110,10 +110,20 @@ enum look { LOOK_TOUCH, LOOK_POPULATE, LOOK_DONE };
 static long pin_private(struct physmap *pm, uint64_t va, uint64_t n, bool write, enum look look,
 			struct run_sink *sink)
 {
-	struct region *r = region_get(pm, va);
+	struct region *r = region_at(pm, va);
 	uint64_t ok;
 	long got;
 
+	/*
+	 * Bookkeeping may need new mappings, and the kernel might put them just where the client
+	 * has nothing: look before, too.
+	 */
+	if (look == LOOK_TOUCH && (!r || atomic_load(&r->head.odd))) {
+		n = guard_touch_count((void *)(uintptr_t)va, (size_t)n, write);
+		if (!n)
+			return not_there(va, write);
+	}
+	r = region_get(pm, va);
 	if (!r)
 		return refuse(ENOMEM, "no memory to pin at %#llx", (unsigned long long)va);
 	n = min_u64(n, REGION_PAGES - page_in_region(va));
@@ -202,11 +212,11 @@ static long pin_shared(struct physmap *pm, uint64_t va, uint64_t n, bool write,
 				.len = seg->last - seg->start + 1,
 				.va = seg->start,
 				.fd = -1 };
+	struct vma_seg now;
 	long got;
 
 	n = min_u64(n, (seg->last + 1 - va) >> PAGE_LG2);
 	if (n > TOUCH_MAX) {
-		struct vma_seg now;
 		int rc = ask(va, write, &now);
 
 		if (rc)
@@ -218,6 +228,9 @@ static long pin_shared(struct physmap *pm, uint64_t va, uint64_t n, bool write,
 			return not_there(va, write);
 	}
 	got = pin_file_pages(pm, &src, seg->off + (va - seg->start), n, write, sink);
+	/* hugetlbfs memory that we may not map ourselves: its address has to be its identity. */
+	if (got == -EFAULT && !vma_query(va, false, &now) && now.huge)
+		return pin_private(pm, va, n, write, LOOK_DONE, sink);
 	if (!got && sink->n < sink->max)
 		return not_there(va, write);
 	return got;

@@ -72,6 +72,13 @@ bool vma_tracking(void); /* false again when there was no memory for the record 
  */
 int vma_unmapping(uint64_t va, uint64_t len);
 
+/*
+ * Called before the client gives the contents of [va, va + len) up but keeps the mapping
+ * (MADV_DONTNEED and the like): devices keep the old pages, later pins get other addresses. Errors
+ * as vma_unmapping(). Shared memory keeps its pages and its addresses.
+ */
+int vma_discarding(uint64_t va, uint64_t len);
+
 /* Some private page of the range is pinned (or was, and its frame has not been forgotten yet). */
 bool vma_pinned(uint64_t va, uint64_t len);
 

@@ -290,27 +290,6 @@ static void commit_run(struct physmap *pm, const struct run *run)
 	mtx_unlock(&pm->lock);
 }
 
-/* One page whose bytes cannot be had even so: DMA to it faults from now on. */
-static void copy_page(char *to, uint64_t va)
-{
-	if (guard_copy(to, (const void *)(uintptr_t)va, PAGE_SIZE))
-		sys_mprotect(to, PAGE_SIZE, PROT_NONE);
-}
-
-static void copy_pages(char *to, uint64_t va, size_t len)
-{
-	if (!guard_copy(to, (const void *)(uintptr_t)va, len))
-		return;
-	/* PROT_NONE, perhaps: its pages still have bytes. The client gives them up anyway. */
-	if (!sys_mprotect((void *)(uintptr_t)va, len, PROT_READ) &&
-	    !guard_copy(to, (const void *)(uintptr_t)va, len))
-		return;
-	for (size_t at = 0; at < len; at += PAGE_SIZE) {
-		sys_mprotect((void *)(uintptr_t)(va + at), PAGE_SIZE, PROT_READ);
-		copy_page(to + at, va + at);
-	}
-}
-
 static bool move_pages(char *to, uint64_t va, size_t len)
 {
 	void *out;
@@ -321,6 +300,20 @@ static bool move_pages(char *to, uint64_t va, size_t len)
 	sys_mprotect(to, len, PROT_READ | PROT_WRITE);
 	sys_madvise(to, len, MADV_DONTFORK);
 	return true;
+}
+
+/*
+ * Copies where it can. Pages that cannot be read (PROT_NONE) may still have bytes: the kernel moves
+ * them whatever their protection. Where nothing is, DMA faults from now on.
+ */
+static void copy_pages(char *to, uint64_t va, size_t len)
+{
+	if (!guard_copy(to, (const void *)(uintptr_t)va, len))
+		return;
+	for (size_t at = 0; at < len; at += PAGE_SIZE)
+		if (guard_copy(to + at, (const void *)(uintptr_t)(va + at), PAGE_SIZE) &&
+		    !move_pages(to + at, va + at, PAGE_SIZE))
+			sys_mprotect(to + at, PAGE_SIZE, PROT_NONE);
 }
 
 /* A move cannot span mappings, so the run is taken apart at their edges. */
@@ -436,21 +429,36 @@ static bool any_may_move(uint64_t va, uint64_t last)
 	return false;
 }
 
+static int move_away(uint64_t va, uint64_t last)
+{
+	int rc = 0;
+
+	if (!walk_begin())
+		return 0;
+	if (unlikely(any_may_move(va, last)))
+		rc = relocate(va, last);
+	walk_end();
+	return rc;
+}
+
 int vma_unmapping(uint64_t va, uint64_t len)
 {
 	uint64_t last;
-	int rc = 0;
+	int rc;
 
 	if (!page_range(&va, len, &last))
 		return 0;
-	if (walk_begin()) {
-		if (unlikely(any_may_move(va, last)))
-			rc = relocate(va, last);
-		walk_end();
-	}
+	rc = move_away(va, last);
 	if (!rc)
 		vma_forget(va, last);
 	return rc;
+}
+
+int vma_discarding(uint64_t va, uint64_t len)
+{
+	uint64_t last;
+
+	return page_range(&va, len, &last) ? move_away(va, last) : 0;
 }
 
 bool vma_pinned(uint64_t va, uint64_t len)

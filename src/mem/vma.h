@@ -19,6 +19,7 @@ struct vma_seg {
 	uint64_t start, last;
 	enum vma_kind kind;
 	unsigned prot;     /* VMA_READ | VMA_WRITE; 0 and meaningless from the record */
+	bool huge;         /* hugetlbfs; false from the record and from the text */
 	bool file;         /* backed by a file (also shared anonymous memory) */
 	uint64_t dev, ino; /* VMA_SHARED: the backing object */
 	uint64_t off;      /* of @start in it */

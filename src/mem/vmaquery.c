@@ -86,11 +86,8 @@ static void fill(struct vma_seg *out, const struct query *q)
 	*out = (struct vma_seg){
 		.start = q->vma_start,
 		.last = q->vma_end - 1,
-		/*
-		 * Shared hugetlbfs memory cannot be mapped once more from a mapping, so it counts
-		 * as private: its address is its identity, and relocation moves its pages.
-		 */
-		.kind = shared && q->vma_page_size <= PAGE_SIZE ? VMA_SHARED : VMA_PRIVATE,
+		.kind = shared ? VMA_SHARED : VMA_PRIVATE,
+		.huge = q->vma_page_size > PAGE_SIZE,
 		.prot = (q->vma_flags & QUERY_READ ? VMA_READ : 0) |
 			(q->vma_flags & QUERY_WRITE ? VMA_WRITE : 0),
 		.file = q->inode != 0,
@@ -162,6 +159,7 @@ static void parse_line(const char *line, struct vma_seg *out)
 	out->last = end - 1;
 	out->kind = prot[3] == 's' ? VMA_SHARED : VMA_PRIVATE;
 	out->prot = (prot[0] == 'r' ? VMA_READ : 0) | (prot[1] == 'w' ? VMA_WRITE : 0);
+	out->huge = false; /* the text does not say */
 	out->file = ino != 0;
 	out->dev = makedev((unsigned)major, (unsigned)minor);
 	out->ino = ino;

@@ -325,6 +325,40 @@ static void mm_pin__private_over_former_shared__private(void **state)
 	kit_end(&k);
 }
 
+static void mm_pin__hugetlb_memfd__one_frame_by_mapping_and_descriptor(void **state)
+{
+	int fd = memfd_create("huge", MFD_HUGETLB);
+	size_t n = 2 * MIB >> PAGE_LG2;
+	char *p = MAP_FAILED;
+	struct mm_file *f;
+	struct kit k;
+
+	(void)state;
+	if (fd >= 0 && !ftruncate(fd, 2 * MIB))
+		p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) /* the host has no huge pages set aside */
+		skip();
+	if (vma_tracking())
+		vma_mapped((uintptr_t)p, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	kit_begin(&k);
+	assert_int_equal(mm_file_open(k.pm, fd, &f), 0);
+	assert_int_equal(pin_fd(f, 1, 4, &a), 0);
+	assert_int_equal(kit_pin(&k, p + 3 * PAGE_SIZE, 100, MM_PIN_WRITE, &b), 0);
+	assert_true(kit_pa(&b, 0) == kit_pa(&a, 2));
+	kit_unpin(&k, &a);
+	mm_file_close(f);
+	kit_unpin(&k, &b);
+	/* Without a handle on the file; as root there is one behind the mapping. */
+	assert_int_equal(kit_pin(&k, p, n, MM_PIN_WRITE, &a), 0);
+	assert_int_equal(kit_dma_write(&k, kit_pa(&a, n - 1), "huge", 5), 0);
+	assert_string_equal(p + 2 * MIB - PAGE_SIZE, "huge");
+	kit_unmap(p, n);
+	close(fd);
+	assert_int_equal(kit_dma_write(&k, kit_pa(&a, 0), "huge", 5), 0);
+	kit_unpin(&k, &a);
+	kit_end(&k);
+}
+
 struct sweep {
 	struct kit k;
 	char *p;
@@ -399,6 +433,7 @@ int main(void)
 		cmocka_unit_test(mm_pin__read_only_then_writable__becomes_writable),
 		cmocka_unit_test(vma_mapped_device__pin__efault),
 		cmocka_unit_test(mm_pin__private_over_former_shared__private),
+		cmocka_unit_test(mm_pin__hugetlb_memfd__one_frame_by_mapping_and_descriptor),
 		cmocka_unit_test(mm_pin__shared_every_fault_point__nothing_pinned),
 	};
 

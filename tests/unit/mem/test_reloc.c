@@ -248,6 +248,35 @@ static void vma_unmapping__unreadable_pages__bytes_are_kept_even_so(void **state
 	kit_end(&k);
 }
 
+static void vma_discarding__then_dontneed__device_keeps_the_old_pages(void **state)
+{
+	static const size_t sizes[] = { 4, 400 };
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k);
+	for (unsigned j = 0; j < ARRAY_LEN(sizes); j++) {
+		size_t n = sizes[j];
+		char *p = kit_map(n);
+
+		fill(p, n, 9);
+		assert_int_equal(kit_pin(&k, p, n, MM_PIN_WRITE, &a), 0);
+		mprotect(p, PAGE_SIZE, PROT_NONE);
+		assert_int_equal(vma_discarding((uintptr_t)p, n * PAGE_SIZE), 0);
+		assert_int_equal(madvise(p, n * PAGE_SIZE, MADV_DONTNEED), 0);
+		expect(&k, &a, 0, n, 9);
+		mprotect(p, PAGE_SIZE, PROT_READ);
+		assert_int_equal(p[0], 0);
+		p[PAGE_SIZE] = 1; /* the protections are as they were */
+		assert_int_equal(kit_pin(&k, p + PAGE_SIZE, n - 1, MM_PIN_WRITE, &b), 0);
+		assert_true(kit_pa(&b, 0) != kit_pa(&a, 1));
+		kit_unpin(&k, &a);
+		kit_unpin(&k, &b);
+		kit_unmap(p, n);
+	}
+	kit_end(&k);
+}
+
 static void vma_unmapping__hole_under_a_pin__dma_faults_there(void **state)
 {
 	char *p = kit_map(500), byte;
@@ -443,6 +472,7 @@ int main(void)
 		cmocka_unit_test(map_fixed__over_pinned_pages__new_memory_has_another_address),
 		cmocka_unit_test(alias__large_range__alignment_is_kept),
 		cmocka_unit_test(vma_unmapping__unreadable_pages__bytes_are_kept_even_so),
+		cmocka_unit_test(vma_discarding__then_dontneed__device_keeps_the_old_pages),
 		cmocka_unit_test(vma_unmapping__hole_under_a_pin__dma_faults_there),
 		cmocka_unit_test(vma_unmapping__untouched_gib__moves_without_filling),
 		cmocka_unit_test(unpin__of_a_moved_range__page_by_page_frees_it),
