@@ -313,6 +313,17 @@ ssize_t edge_pwrite(struct file *f, const void *buf, size_t n, uint64_t off)
 	return r;
 }
 
+/* A new mapping of memory obeys memory decode; what changes meanwhile is told to it as well. */
+static void settle_access(struct vfio_pci *dev, unsigned bar)
+{
+	while (!vfio_pci_mem_on(dev)) {
+		barmap_access(dev, bar, false);
+		if (!vfio_pci_mem_on(dev))
+			break;
+		barmap_access(dev, bar, true);
+	}
+}
+
 static int map_region(struct file *f, int fd, void *addr, size_t len, int prot, int flags,
 		      uint64_t off, void **out)
 {
@@ -342,6 +353,8 @@ static int map_region(struct file *f, int fd, void *addr, size_t len, int prot, 
 		sys_munmap(va, len);
 		return rc;
 	}
+	if (how == VFIO_MAP_MEMORY)
+		settle_access(vfio_file_device(f->vfio), (unsigned)(off >> 40));
 	*out = va;
 	return 0;
 }

@@ -68,46 +68,44 @@ static bool is_replaced(const char *abs)
 }
 
 /*
- * Appends the components of @path to @abs (of @size) until it enters a replaced tree; then the
- * rest as it is. False: it does not (or is too long).
+ * Appends the components of @path to @abs (of @size). In sysfs only until it enters a replaced
+ * tree, and then the rest as it is, because what ".." means there depends on links. False: it
+ * does not lead into one (or is too long).
  */
 static bool follow(char *abs, size_t size, const char *path)
 {
-	size_t n = strlen(abs);
+	size_t n = strlen(abs), k;
 
-	while (*path) {
-		size_t k;
-
+	for (; *path; path += k) {
 		path += strspn(path, "/");
 		k = strcspn(path, "/");
-		if (!k)
-			break;
-		if (k == 1 && path[0] == '.') {
-			path += k;
+		if (!k || (k == 1 && path[0] == '.'))
 			continue;
-		}
 		if (k == 2 && path[0] == '.' && path[1] == '.') {
 			while (n && abs[--n] != '/')
 				;
 			abs[n] = 0;
-			path += k;
 			continue;
 		}
-		if (n + 1 + k + 1 > size)
+		if (n + 1 + k + 2 > size)
 			return false;
 		abs[n++] = '/';
 		memcpy(abs + n, path, k);
 		n += k;
 		abs[n] = 0;
-		path += k;
-		if (is_replaced(abs)) {
+		if (strncmp(abs, "/dev", 4) && is_replaced(abs)) {
+			path += k;
 			if (n + strlen(path) + 1 > size)
 				return false;
 			memcpy(abs + n, path, strlen(path) + 1);
 			return true;
 		}
 	}
-	return false;
+	if (!is_replaced(abs))
+		return false;
+	if (path[-1] == '/') /* only a directory will do */
+		memcpy(abs + n, "/", 2);
+	return true;
 }
 
 static long dir_of(int dirfd, char *buf, size_t size)
