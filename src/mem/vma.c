@@ -321,6 +321,8 @@ int vma_tracking_start(void)
 
 	if (vma_tracking())
 		return 0;
+	/* Before any map's fork handlers, which run before ours then: theirs is the outer lock. */
+	pthread_once(&once, init_once);
 	/* On first, so that a mapping made meanwhile by another thread is reported, not lost. */
 	atomic_store(&tracking, true);
 	rc = rescan(0, PHYS_IDENTITY_END - 1);
