@@ -17,7 +17,11 @@
 /* The raw call. Number and arguments as syscall(2) has them. */
 long sys_call(long nr, long a, long b, long c, long d, long e, long f);
 
-/* On failure returns MAP_FAILED-free NULL-or-error: 0 and *out, or -errno with *out untouched. */
+/*
+ * On failure returns MAP_FAILED-free NULL-or-error: 0 and *out, or -errno with *out untouched.
+ * Without an address (sys_mmap), and for a second view of a mapping (sys_mremap with @old_len 0),
+ * the place is one that the client has not just given up.
+ */
 int sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t off, void **out);
 int sys_munmap(void *addr, size_t len);
 int sys_mprotect(void *addr, size_t len, int prot);
