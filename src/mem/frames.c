@@ -26,12 +26,12 @@ static enum page_class classify(struct physmap *pm, struct region *r, uint32_t p
 	if (alias) {
 		*pa = alias;
 		host = host_of(region_at(pm, alias), page_in_region(alias));
-		return host == HOST_BUSY ? PAGE_BUSY : PAGE_ALIASED;
+		return host_busy(host) ? PAGE_BUSY : PAGE_ALIASED;
 	}
 	if (r->kind != REGION_PRIVATE || pa_in_hole(own))
 		return PAGE_NEEDS_ALIAS;
 	host = host_of(r, p);
-	if (host == HOST_BUSY)
+	if (host_busy(host))
 		return PAGE_BUSY;
 	return host ? PAGE_NEEDS_ALIAS : PAGE_IDENTITY;
 }
@@ -189,7 +189,7 @@ static void drop_frame(struct physmap *pm, struct region *r, uint32_t p, uintptr
 		hc->hid[p % CHUNK_PAGES] = NULL;
 		hidden_run_add(run, h, host);
 		pm->moved_pages--;
-	} else if (r->kind == REGION_ALIAS) {
+	} else if (r->kind != REGION_FILE) {
 		alias_unbind(pm, host);
 	}
 	host_set(r, p, 0);
@@ -214,7 +214,7 @@ void frames_dropped(struct physmap *pm, struct region *r, uint32_t first, uint32
 		}
 		host = host_of(r, p);
 		/* A frame that is being moved is looked after by who moves it. */
-		if (!host || host == HOST_BUSY || pins_of(r, p))
+		if (!host || host_busy(host) || pins_of(r, p))
 			continue;
 		drop_frame(pm, r, p, host, &run);
 		file_pages += r->kind == REGION_FILE;
@@ -252,7 +252,7 @@ void *physmap_ptr_odd(struct physmap *pm, uint64_t pa, size_t *len)
 	if (!r)
 		return NULL;
 	host = effective(r, p);
-	if (!host || host == HOST_BUSY)
+	if (!host || host_busy(host))
 		return NULL;
 	for (next = host + PAGE_SIZE; got < *len && ++p < REGION_PAGES; next += PAGE_SIZE) {
 		if (effective(r, p) != next)
@@ -275,7 +275,7 @@ bool physmap_settle(struct physmap *pm, uint64_t pa)
 		uint32_t word = atomic_load_explicit(&pm->settled, memory_order_acquire);
 		uintptr_t host = host_of(r, p);
 
-		if (host != HOST_BUSY)
+		if (!host_busy(host))
 			return host || (r->kind == REGION_PRIVATE && pins_of(r, p));
 		futex_wait_ms(&pm->settled, word, WAIT_MS);
 	}

@@ -82,6 +82,16 @@ int vma_discarding(uint64_t va, uint64_t len);
 /* Some private page of the range is pinned (or was, and its frame has not been forgotten yet). */
 bool vma_pinned(uint64_t va, uint64_t len);
 
+/*
+ * vma_remap() - mremap(2) for the client, with pinned frames following their bytes
+ * @new_addr: with MREMAP_FIXED
+ * @out:      the new address
+ *
+ * Return: 0 or the kernel's error; -ENOMEM: the client's memory and its pins are as before
+ */
+int vma_remap(uint64_t old, uint64_t old_len, uint64_t new_len, int flags, uint64_t new_addr,
+	      uint64_t *out);
+
 /* A mapping now stands at [va, va + len) with these mmap(2) arguments. */
 void vma_mapped(uint64_t va, uint64_t len, int prot, int flags, int fd, uint64_t off);
 

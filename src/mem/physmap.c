@@ -193,7 +193,7 @@ static void check_page(struct physmap *pm, struct region *r, uint32_t p, struct 
 	uint64_t alias = alias_at(r, p), pa = r->base + ((uint64_t)p << PAGE_LG2);
 
 	(void)BUG_ON((int32_t)pins < 0);
-	(void)BUG_ON(host && host != HOST_BUSY && !pins);         /* I3 */
+	(void)BUG_ON(host && !host_busy(host) && !pins);          /* I3 */
 	(void)BUG_ON(r->kind != REGION_PRIVATE && pins && !host); /* I3 */
 	(void)BUG_ON(hid && !host);                               /* I5 */
 	(void)BUG_ON(hid && (host < (uintptr_t)hidden_base(hid) ||
@@ -201,11 +201,11 @@ static void check_page(struct physmap *pm, struct region *r, uint32_t p, struct 
 	if (alias) { /* I4 */
 		struct region *ar = region_at(pm, alias);
 
-		(void)BUG_ON(ar->kind != REGION_ALIAS);
+		(void)BUG_ON(ar->kind != REGION_ALIAS && ar->kind != REGION_PRIVATE);
 		(void)BUG_ON(host_of(ar, page_in_region(alias)) != pa);
 		++*odd;
 	}
-	if (r->kind == REGION_ALIAS && host && host != HOST_BUSY && !hid) /* I4, the other way */
+	if (r->kind != REGION_FILE && host && !host_busy(host) && !hid) /* I4, the other way */
 		(void)BUG_ON(alias_at(region_at(pm, host), page_in_region(host)) != pa);
 	if (r->kind == REGION_PRIVATE && host)
 		++*odd;

@@ -10,12 +10,13 @@
  * counter may be "negative". Unpinning therefore never needs memory.
  *
  * I1  host[p] == 0: in a private region the page is at its own address (or is no frame); in a
- *     window there is no frame. HOST_BUSY: it is being moved. Else: the host address.
+ *     window there is no frame. HOST_BUSY, HOST_BUSY_AT: it is being moved. Else: the host address.
  * I2  odd >= 1 in every window region and in the one with PHYS_HOLE. In a private region it
  *     counts pages with host[p] != 0 plus addresses with an alias.
  * I3  In a window host[p] != 0 exactly while pins > 0. In a private region host[p] != 0 implies
  *     pins > 0.
- * I4  alias[va] = pa exactly while the frame pa is pinned and has its bytes at va.
+ * I4  alias[va] = pa exactly while the frame pa is pinned and has its bytes at va != pa: a page
+ *     of the alias window, or a private page that the client moved (mremap).
  * I5  hid[p] is the hidden block that host[p] points into, NULL when it points elsewhere.
  * I6  Pins of a page with host[p] != 0 grow only under the lock.
  * I3 to I5 hold whenever nobody is between the decrement and frames_dropped().
@@ -35,7 +36,8 @@
 #define CHUNK_PAGES   512u
 #define REGION_CHUNKS 512u
 #define DIR_LEN       (1u << 18)
-#define HOST_BUSY     ((uintptr_t)1)
+#define HOST_BUSY     ((uintptr_t)1) /* being moved from its own address */
+#define HOST_BUSY_AT  ((uintptr_t)2) /* being moved from another address, by its alias */
 
 enum region_kind { REGION_PRIVATE, REGION_ALIAS, REGION_FILE, REGION_OTHER };
 
@@ -158,6 +160,11 @@ static inline uintptr_t host_of(struct region *r, uint32_t p)
 	return c ? atomic_load_explicit(&c->host[p % CHUNK_PAGES], memory_order_acquire) : 0;
 }
 
+static inline bool host_busy(uintptr_t host)
+{
+	return host == HOST_BUSY || host == HOST_BUSY_AT;
+}
+
 static inline bool pa_in_hole(uint64_t pa)
 {
 	return pa - PHYS_HOLE_START <= PHYS_HOLE_LAST - PHYS_HOLE_START;
@@ -240,7 +247,7 @@ void files_finish(struct physmap *pm);
 int tables_init(struct physmap *pm);
 void tables_finish(struct physmap *pm);
 
-/* reloc.c */
+/* registry.c */
 int registry_add(struct physmap *pm);
 void registry_remove(struct physmap *pm);
 

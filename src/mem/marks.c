@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/* Marks: which frames have their bytes in a range of addresses, and are busy being moved. */
+#include <errno.h>
+
+#include "base/pool.h"
+#include "base/why.h"
+#include "mem/reloc.h"
+
+bool page_range(uint64_t *va, uint64_t len, uint64_t *last)
+{
+	*va = align_down(*va, PAGE_SIZE);
+	if (!len || *va >= PHYS_IDENTITY_END)
+		return false;
+	*last = (*va + min_u64(len, PHYS_IDENTITY_END - *va) - 1) | PAGE_MASK;
+	return true;
+}
+
+/* True when some page of [va, last] may have to move. */
+static bool may_move(struct physmap *pm, uint64_t va, uint64_t last)
+{
+	while (va <= last) {
+		struct region *r = region_at(pm, va);
+		uint64_t end = va | (GIB - 1);
+
+		if (end > last)
+			end = last;
+		if (r) {
+			if (r->kind == REGION_PRIVATE &&
+			    pins_any(r, page_in_region(va), (uint32_t)((end - va) >> PAGE_LG2) + 1))
+				return true;
+			/* Aliases are under the lock; look there only if there may be some. */
+			if (atomic_load(&r->head.odd))
+				return true;
+		}
+		va = end + 1;
+	}
+	return false;
+}
+
+bool marks_needed(uint64_t va, uint64_t last)
+{
+	for (struct physmap *pm = maps_first(); pm; pm = pm->next)
+		if (may_move(pm, va, last))
+			return true;
+	return false;
+}
+
+/* Adds the page to the runs, which stay ascending and disjoint. */
+static int runs_add(struct runs *runs, uint64_t va)
+{
+	struct run **link = &runs->first, *r = runs->tail;
+
+	if (r && va >= r->va) {
+		uint64_t end = r->va + ((uint64_t)r->npages << PAGE_LG2);
+
+		if (va < end)
+			return 0;
+		if (va == end) {
+			r->npages++;
+			return 0;
+		}
+		link = &r->next;
+	} else { /* only with several maps */
+		for (; *link && (*link)->va <= va; link = &(*link)->next)
+			if (va < (*link)->va + ((uint64_t)(*link)->npages << PAGE_LG2))
+				return 0;
+	}
+	r = mem_alloc(sizeof(*r));
+	if (!r)
+		return refuse(ENOMEM, "no memory to move pinned pages at %#llx",
+			      (unsigned long long)va);
+	*r = (struct run){ .next = *link, .va = va, .npages = 1 };
+	*link = r;
+	if (!r->next)
+		runs->tail = r;
+	return 0;
+}
+
+struct region *frame_of(struct physmap *pm, struct region *r, uint32_t p, uint32_t *fp,
+			bool *aliased)
+{
+	uint64_t alias = alias_at(r, p);
+
+	*aliased = alias != 0;
+	*fp = alias ? page_in_region(alias) : p;
+	return alias ? region_at(pm, alias) : r;
+}
+
+bool frame_marked(struct region *fr, uint32_t fp, bool aliased)
+{
+	return host_of(fr, fp) == (aliased ? HOST_BUSY_AT : HOST_BUSY);
+}
+
+static int mark_page(struct physmap *pm, struct region *r, uint32_t p, struct runs *runs)
+{
+	uint64_t va = r->base + ((uint64_t)p << PAGE_LG2);
+	bool aliased;
+	uint32_t fp;
+	struct region *fr = frame_of(pm, r, p, &fp, &aliased);
+	int rc;
+
+	if (!aliased &&
+	    (r->kind != REGION_PRIVATE || pa_in_hole(va) || host_of(r, p) || !pins_of(r, p)))
+		return 0;
+	rc = host_ensure(fr, fp, 1);
+	if (!rc)
+		rc = hid_ensure(fr, fp, 1);
+	if (!rc)
+		rc = runs_add(runs, va);
+	if (rc)
+		return rc;
+	host_set(fr, fp, aliased ? HOST_BUSY_AT : HOST_BUSY);
+	if (!aliased)
+		atomic_fetch_add(&r->head.odd, 1);
+	return 0;
+}
+
+/* Marks the pages [p, end) of one chunk. */
+static int mark_chunk(struct physmap *pm, struct region *r, uint32_t p, uint32_t end,
+		      struct runs *runs)
+{
+	int rc = 0;
+
+	if (!r->aliases[p / CHUNK_PAGES] && !pins_any(r, p, end - p))
+		return 0;
+	/* From here on pins go through the lock; those before it are seen. See frames_pin(). */
+	atomic_fetch_add(&r->head.odd, 1);
+	for (; p < end && !rc; p++)
+		rc = mark_page(pm, r, p, runs);
+	atomic_fetch_sub(&r->head.odd, 1);
+	return rc;
+}
+
+/* Calls @fn for each chunk's part of [va, last] in an existing region, under the map's lock. */
+static int each_chunk(struct physmap *pm, uint64_t va, uint64_t last,
+		      int (*fn)(struct physmap *pm, struct region *r, uint32_t p, uint32_t end,
+				struct runs *runs),
+		      struct runs *runs)
+{
+	int rc = 0;
+
+	mtx_lock(&pm->lock);
+	while (va <= last && !rc) {
+		struct region *r = region_at(pm, va);
+		uint64_t end = va | (r ? 2 * MIB - 1 : GIB - 1);
+
+		if (end > last)
+			end = last;
+		if (r)
+			rc = fn(pm, r, page_in_region(va), page_in_region(end) + 1, runs);
+		va = end + 1;
+	}
+	mtx_unlock(&pm->lock);
+	return rc;
+}
+
+void frame_release(struct physmap *pm, struct region *fr, uint32_t fp, uint64_t va, bool aliased)
+{
+	host_set(fr, fp, 0);
+	if (aliased)
+		alias_unbind(pm, va);
+	if (fr->kind == REGION_ALIAS)
+		alias_free(pm, fr, 1);
+	else
+		atomic_fetch_sub(&fr->head.odd, 1);
+}
+
+static int unmark_chunk(struct physmap *pm, struct region *r, uint32_t p, uint32_t end,
+			struct runs *runs)
+{
+	(void)runs;
+	for (; p < end; p++) {
+		uint64_t va = r->base + ((uint64_t)p << PAGE_LG2);
+		bool aliased;
+		uint32_t fp;
+		struct region *fr = frame_of(pm, r, p, &fp, &aliased);
+
+		if (!frame_marked(fr, fp, aliased))
+			continue;
+		/* A frame in its place has no host address. */
+		if (!aliased || !pins_of(fr, fp))
+			frame_release(pm, fr, fp, va, aliased);
+		else
+			host_set(fr, fp, (uintptr_t)va);
+	}
+	return 0;
+}
+
+int marks_set(uint64_t va, uint64_t last, struct runs *runs)
+{
+	int rc = 0;
+
+	for (struct physmap *pm = maps_first(); pm && !rc; pm = pm->next)
+		rc = each_chunk(pm, va, last, mark_chunk, runs);
+	return rc;
+}
+
+void marks_clear(uint64_t va, uint64_t last)
+{
+	for (struct physmap *pm = maps_first(); pm; pm = pm->next)
+		each_chunk(pm, va, last, unmark_chunk, NULL);
+}
+
+void runs_free(struct runs *runs)
+{
+	for (struct run *r = runs->first, *next; r; r = next) {
+		next = r->next;
+		if (r->hidden)
+			hidden_put(r->hidden);
+		mem_free(r);
+	}
+}
