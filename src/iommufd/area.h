@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Area: one mapped interval of IOVA, a slice of some pages. Source: docs/abi/ioas_map.md "Areas".
+ * Area: one mapped interval of IOVA, a slice of some pages. Source: docs/design/iommufd.md.
  */
 #ifndef IOMMUFD_AREA_H
 #define IOMMUFD_AREA_H

@@ -2,7 +2,7 @@
 /*
  * How do PFNs get into domains, and how is a half-done fill undone?
  *
- * Source: docs/abi/ioas_map.md "Fill". A batch goes into every domain before the next is read.
+ * Source: docs/design/iommufd.md. A batch goes into every domain before the next is read.
  * When domain k refuses a batch, the domains before k lose it again, its own pins are dropped,
  * and what earlier batches installed is removed everywhere; the last domain in the array tells
  * which pages those were.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * iopt: the IOVA map inside one IOAS: areas, what may not be mapped, and the domains that mirror
- * the areas. Source: docs/abi/ioas.md, docs/design/iopt.md.
+ * the areas. Source: docs/abi/ioas_map.md, docs/design/iommufd.md.
  */
 #ifndef IOMMUFD_IOPT_H
 #define IOMMUFD_IOPT_H

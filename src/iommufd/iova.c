@@ -7,7 +7,7 @@
  *  V2  alignment is the greatest of 1 (PAGE_SIZE with large pages disabled) and the smallest page
  *      of each domain; every area complies with it
  *
- * The choice is deterministic, lowest first. Source: docs/abi/ioas_map.md "Automatic IOVA".
+ * The choice is deterministic, lowest first. Source: docs/abi/ioas_map.md "Choosing the IOVA".
  */
 #include "iommufd/iopt.h"
 

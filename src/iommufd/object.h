@@ -3,7 +3,8 @@
  * Objects: what an id of a context stands for, and how long it lives.
  *
  * An id has a slot that never moves; the slot's one state word holds both counts, so that a lookup
- * is one compare-and-swap and a release one subtraction. Source: docs/abi/objects.md.
+ * is one compare-and-swap and a release one subtraction. Source: docs/abi/dispatch.md "Ids",
+ * docs/abi/destroy.md.
  */
 #ifndef IOMMUFD_OBJECT_H
 #define IOMMUFD_OBJECT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pages: what areas slice. A linear array of whole pages with one source, and the record of which
- * of them are pinned and on whose behalf. Source: docs/abi/ioas_map.md "Pages".
+ * of them are pinned and on whose behalf. Source: docs/design/iommufd.md.
  */
 #ifndef IOMMUFD_PAGES_H
 #define IOMMUFD_PAGES_H

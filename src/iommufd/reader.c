@@ -2,7 +2,7 @@
 /*
  * Where does the PFN of a page come from?
  *
- * Source: docs/abi/ioas_map.md "Tiers". Spans are maximal pieces of the range that are in the
+ * Source: docs/design/iommufd.md. Spans are maximal pieces of the range that are in the
  * accesses' set, else in the domains' set, else in neither.
  */
 #include "iommufd/reader.h"
