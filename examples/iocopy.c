@@ -406,8 +406,8 @@ static int copy(struct copier *c, const char *from, const char *to, int bug)
 	memset(dst, 0, len);
 	t0 = now();
 	src_iova = map(c, src, whole_pages(len), IOMMU_IOAS_MAP_READABLE, "source");
-	dst_iova =
-		map(c, dst, whole_pages(len), IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "destination");
+	dst_iova = map(c, dst, whole_pages(len), IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE,
+		       "destination");
 	c->ring_iova = map(c, c->ring, c->ring_bytes,
 			   IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE, "descriptors");
 	c->completion_iova = c->ring_iova + (jobs + 1) * sizeof(struct descriptor);
