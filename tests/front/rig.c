@@ -30,7 +30,7 @@ struct rig_desc {
 	uint64_t src, dst, next, unused[4];
 };
 
-#define RING_SLOTS 2048u
+#define RING_SLOTS 4096u
 
 int open_iommu(void)
 {

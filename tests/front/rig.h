@@ -53,7 +53,7 @@ uint16_t get_command(int dev);
 
 /* Starts a copy of @len bytes in steps of at most @step; returns while it runs. */
 void copy_start(struct rig *r, uint64_t dst, uint64_t src, size_t len, size_t step);
-/* Waits for its end; the status bits (2: all done, 3: stopped by an error). */
+/* Waits for its end; the status bits (1: all done, 3: stopped by an error). */
 unsigned copy_wait(struct rig *r);
 
 /* Runs @fn in a forked child and returns its wait status; an exit status of 0 is success. */
