@@ -138,11 +138,9 @@ static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offs
 	rc = m->fixed ? refuse_mapped(t, iova, iova + (m->len - 1)) : 0;
 	if (unlikely(rc))
 		return rc;
-	if (unlikely(offset & (t->alignment - 1)))
-		return refuse(
-			EINVAL,
-			"page offset 0x%x of the memory is not a multiple of the ioas's alignment 0x%llx",
-			offset, (ull)t->alignment);
+	rc = iova_check_offset_locked(t, offset);
+	if (unlikely(rc))
+		return rc;
 	b = block_get_locked(t);
 	if (unlikely(!b))
 		return refuse(ENOMEM, "no memory for a mapping");
@@ -274,12 +272,18 @@ static int grow_domains(struct iopt *t)
 
 static int reserve_aperture(struct iopt *t, struct iommu_domain *dom)
 {
+	struct resv_node r = { .owner = dom, .what = "out of reach of a page table", .who = "" };
 	int rc = 0;
 
-	if (dom->aperture_start)
-		rc = iova_reserve_locked(t, 0, dom->aperture_start - 1, dom);
-	if (!rc && dom->aperture_last != UINT64_MAX)
-		rc = iova_reserve_locked(t, dom->aperture_last + 1, UINT64_MAX, dom);
+	if (dom->aperture_start) {
+		r.node.last = dom->aperture_start - 1;
+		rc = iova_reserve_locked(t, &r);
+	}
+	if (!rc && dom->aperture_last != UINT64_MAX) {
+		r.node.start = dom->aperture_last + 1;
+		r.node.last = UINT64_MAX;
+		rc = iova_reserve_locked(t, &r);
+	}
 	if (rc)
 		iova_unreserve_locked(t, dom);
 	return rc;

@@ -38,6 +38,8 @@ struct resv_node {
 	struct itree_node node;
 	struct list in_iopt;
 	const void *owner; /* a domain, a device */
+	const char *what;  /* why, for reasons: "an interrupt window" */
+	const char *who;   /* of which device, "" for a page table; lives as long as the owner */
 };
 
 /* What IOAS_MAP asks for. */
@@ -107,12 +109,15 @@ void iopt_check(struct iopt *t);
 
 /* ---- iova.c: which IOVA may be used; iova_lock held for write unless said otherwise ---------- */
 
-/* -EADDRINUSE; -ENOMEM. */
-int iova_reserve_locked(struct iopt *t, uint64_t start, uint64_t last, const void *owner);
+/* @resv: start, last, owner and the words; copied. -EADDRINUSE; -ENOMEM. */
+int iova_reserve_locked(struct iopt *t, const struct resv_node *resv);
 void iova_unreserve_locked(struct iopt *t, const void *owner);
 
 /* Chooses or checks where @m goes; errors of iopt_map() up to -ENOSPC, -EEXIST excepted. */
 int iova_place_locked(struct iopt *t, const struct iopt_map *m, uint64_t *iova);
+
+/* -EINVAL: the alignment asks for more than @offset, of the first byte in its page. */
+int iova_check_offset_locked(const struct iopt *t, uint16_t offset);
 
 /* Smallest page of a domain: what it asks of the alignment. */
 uint64_t iova_domain_alignment(const struct iommu_domain *dom);

@@ -16,6 +16,7 @@
 #include "abi/iommufd.h"
 #include "base/why.h"
 #include "index/span.h"
+#include "iommufd/hwpt.h"
 
 #define ALIGN_CAP    (2 * MIB) /* no use in aligning for pages larger than a host's huge page */
 #define WINDOW_FIRST PAGE_SIZE /* page 0 and the top page are never chosen */
@@ -23,27 +24,25 @@
 
 typedef unsigned long long ull;
 
-int iova_reserve_locked(struct iopt *t, uint64_t start, uint64_t last, const void *owner)
+int iova_reserve_locked(struct iopt *t, const struct resv_node *resv)
 {
+	uint64_t start = resv->node.start, last = resv->node.last;
 	struct resv_node *r;
 	struct imap_entry e;
 	struct itree_node *n;
 
 	if (imap_first(&t->areas, start, last, &e))
-		return refuse(EADDRINUSE,
-			      "iova 0x%llx-0x%llx is to be reserved, but 0x%llx-0x%llx is mapped",
-			      (ull)start, (ull)last, (ull)e.start, (ull)e.last);
+		return refuse(EADDRINUSE, "iova 0x%llx-0x%llx, %s, has the mapping 0x%llx-0x%llx",
+			      (ull)start, (ull)last, resv->what, (ull)e.start, (ull)e.last);
 	n = itree_first(&t->allowed, start, last);
 	if (n)
 		return refuse(EADDRINUSE,
-			      "iova 0x%llx-0x%llx is to be reserved, but 0x%llx-0x%llx is allowed",
-			      (ull)start, (ull)last, (ull)n->start, (ull)n->last);
+			      "iova 0x%llx-0x%llx, %s, has the allowed range 0x%llx-0x%llx",
+			      (ull)start, (ull)last, resv->what, (ull)n->start, (ull)n->last);
 	r = mem_alloc(sizeof(*r));
 	if (!r)
 		return refuse(ENOMEM, "no memory to reserve iova");
-	r->node.start = start;
-	r->node.last = last;
-	r->owner = owner;
+	*r = *resv;
 	itree_insert(&t->reserved, &r->node);
 	list_add_tail(&t->resv_nodes, &r->in_iopt);
 	return 0;
@@ -62,6 +61,20 @@ void iova_unreserve_locked(struct iopt *t, const void *owner)
 	}
 }
 
+static int reserve_region(struct iopt *t, const struct iommu_device *dev,
+			  const struct iommu_resv *r, const void *owner)
+{
+	bool msi = r->type == IOMMU_RESV_MSI || r->type == IOMMU_RESV_SW_MSI;
+
+	return iova_reserve_locked(
+		t, &(struct resv_node){
+			   .node = { .start = r->start, .last = r->last },
+			   .owner = owner,
+			   .what = msi ? "an interrupt window" : "a reserved region",
+			   .who = dev->name,
+		   });
+}
+
 int iopt_reserve_device(struct iopt *t, const struct iommu_device *dev, const void *owner)
 {
 	unsigned msi = 0, sw_msi = 0;
@@ -78,7 +91,7 @@ int iopt_reserve_device(struct iopt *t, const struct iommu_device *dev, const vo
 			rc = refuse(EINVAL, "%s has %u hardware and %u software MSI windows",
 				    dev->name, msi, sw_msi);
 		else
-			rc = iova_reserve_locked(t, r.start, r.last, owner);
+			rc = reserve_region(t, dev, &r, owner);
 	}
 	if (rc)
 		iova_unreserve_locked(t, owner);
@@ -191,29 +204,53 @@ static int choose(struct iopt *t, const struct iopt_map *m, uint64_t *iova)
 		      (ull)req.align);
 }
 
+static COLD int refuse_reserved(const struct iopt_map *m, const struct resv_node *r)
+{
+	return refuse(EINVAL, "iova 0x%llx-0x%llx meets 0x%llx-0x%llx, %s%s%s", (ull)m->iova,
+		      (ull)(m->iova + (m->len - 1)), (ull)r->node.start, (ull)r->node.last, r->what,
+		      *r->who ? " of " : "", r->who);
+}
+
+/* @what with value @v breaks the alignment. */
+static COLD int refuse_unaligned(const struct iopt *t, const char *what, uint64_t v)
+{
+	for (unsigned i = 0; i < t->n_domains; i++) {
+		const struct hwpt *h = t->domains[i]->owner;
+
+		if (iova_domain_alignment(t->domains[i]) == t->alignment)
+			return refuse(
+				EINVAL,
+				"%s 0x%llx is not a multiple of the ioas's alignment 0x%llx, raised by hwpt %u",
+				what, (ull)v, (ull)t->alignment, h->obj.id);
+	}
+	return refuse(EINVAL, "%s 0x%llx is not a multiple of the ioas's alignment 0x%llx", what,
+		      (ull)v, (ull)t->alignment);
+}
+
+int iova_check_offset_locked(const struct iopt *t, uint16_t offset)
+{
+	if (likely(!(offset & (t->alignment - 1))))
+		return 0;
+	return refuse_unaligned(t, "offset within the page", offset);
+}
+
 int iova_place_locked(struct iopt *t, const struct iopt_map *m, uint64_t *iova)
 {
 	struct itree_node *n;
 
 	lock_assert_held(&t->iova_lock);
 	if (unlikely(m->len & (t->alignment - 1)))
-		return refuse(EINVAL,
-			      "length 0x%llx is not a multiple of the ioas's alignment 0x%llx",
-			      (ull)m->len, (ull)t->alignment);
+		return refuse_unaligned(t, "length", m->len);
 	if (!m->fixed)
 		return choose(t, m, iova);
 	if (unlikely(m->iova & (t->alignment - 1)))
-		return refuse(EINVAL,
-			      "iova 0x%llx is not a multiple of the ioas's alignment 0x%llx",
-			      (ull)m->iova, (ull)t->alignment);
+		return refuse_unaligned(t, "iova", m->iova);
 	if (unlikely(m->iova + (m->len - 1) < m->iova))
 		return refuse(EOVERFLOW, "iova 0x%llx + length 0x%llx wraps", (ull)m->iova,
 			      (ull)m->len);
 	n = itree_first(&t->reserved, m->iova, m->iova + (m->len - 1));
 	if (unlikely(n != NULL))
-		return refuse(EINVAL, "iova 0x%llx-0x%llx meets 0x%llx-0x%llx, which is reserved",
-			      (ull)m->iova, (ull)(m->iova + (m->len - 1)), (ull)n->start,
-			      (ull)n->last);
+		return refuse_reserved(m, container_of(n, struct resv_node, node));
 	*iova = m->iova;
 	return 0;
 }

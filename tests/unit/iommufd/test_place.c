@@ -217,7 +217,14 @@ static void one_step(struct kit *k, struct model *m, uint32_t ioas)
 static void put_reserved(struct iopt *t, struct model *m, uint64_t start, uint64_t last)
 {
 	rwl_wrlock(&t->iova_lock);
-	expect_rc(iova_reserve_locked(t, start, last, m), 0);
+	expect_rc(iova_reserve_locked(t,
+				      &(struct resv_node){
+					      .node = { .start = start, .last = last },
+					      .owner = m,
+					      .what = "a test's",
+					      .who = "",
+				      }),
+		  0);
 	rwl_wrunlock(&t->iova_lock);
 	m->resv[m->nresv++] = (struct range){ start, last };
 }
