@@ -232,6 +232,37 @@ static void bar__fixed_over_reservation__as_qemu_does(void **state)
 	unmap_bar(&m);
 }
 
+static void bar__mremap__moves_and_does_not_grow(void **state)
+{
+	struct mapped m;
+	char *room = mmap(NULL, BAR_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint8_t *old;
+	void *p;
+
+	(void)state;
+	catch_signals();
+	map_bar(&m);
+	old = m.bar;
+	p = mremap((void *)(uintptr_t)old, BAR_LEN, 2 * BAR_LEN, MREMAP_MAYMOVE);
+	assert_ptr_equal(p, MAP_FAILED);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(old[0], 1);
+	p = mremap((void *)(uintptr_t)(old + PAGE), PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   room);
+	assert_ptr_equal(p, room);
+	assert_int_equal(signal_of_read(old + PAGE), SIGSEGV);
+	assert_int_equal(signal_of_read((uint8_t *)room), 0);
+	assert_int_equal(old[0], 1);
+	p = mremap((void *)(uintptr_t)old, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, room + PAGE);
+	assert_ptr_equal(p, room + PAGE);
+	assert_int_equal(room[PAGE], 1);
+	assert_int_equal(signal_of_read(old), SIGSEGV);
+	assert_int_equal(signal_of_read(old + 2 * PAGE), 0);
+	munmap(room, BAR_LEN);
+	assert_int_equal(signal_of_read((uint8_t *)room + PAGE), SIGSEGV);
+	unmap_bar(&m);
+}
+
 static void bar__bad_mappings__errno(void **state)
 {
 	struct mapped m;
@@ -398,6 +429,7 @@ int main(void)
 		cmocka_unit_test(bar__decode_off__sigbus_and_back),
 		cmocka_unit_test(bar__protection__obeyed),
 		cmocka_unit_test(bar__fixed_over_reservation__as_qemu_does),
+		cmocka_unit_test(bar__mremap__moves_and_does_not_grow),
 		cmocka_unit_test(bar__bad_mappings__errno),
 		cmocka_unit_test(signals__client_handler__gets_its_own_faults),
 		cmocka_unit_test(signals__client_crashes__dies_of_it),

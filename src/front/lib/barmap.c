@@ -199,6 +199,40 @@ bool barmap_before_unmap(uintptr_t addr, size_t len)
 	return true;
 }
 
+bool barmap_meets(uintptr_t addr, size_t len)
+{
+	return unlikely(atomic_load_explicit(&any, memory_order_relaxed)) && len &&
+	       meets(addr, addr + len - 1);
+}
+
+void barmap_moved(uintptr_t old, size_t old_len, uintptr_t to, size_t new_len)
+{
+	uintptr_t last = old + ((old_len + PAGE_MASK) & ~PAGE_MASK) - 1;
+	uint64_t mask;
+
+	if (new_len < old_len)
+		barmap_before_unmap(old + ((new_len + PAGE_MASK) & ~PAGE_MASK), old_len - new_len);
+	enter(&mask);
+	while (to != old && !reserve(2)) {
+		size_t i = lower(old);
+		struct barmap m;
+
+		if (i == n_maps || maps[i].start > last)
+			break;
+		m = maps[cut(old, last)];
+		remove_at(lower(m.start));
+		m.last += to - old;
+		m.start += to - old;
+		insert_at(lower(m.start), m);
+		/* The new place may lie in the old range: go on behind what is done. */
+		old = m.last - (to - old) + 1;
+		to = m.last + 1;
+		if (old > last)
+			break;
+	}
+	leave(&mask);
+}
+
 void barmap_after_unmap(struct front *front)
 {
 	if (front)

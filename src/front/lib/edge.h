@@ -163,6 +163,9 @@ int barmap_add(struct file *f, uintptr_t addr, size_t len, int prot, uint64_t of
 bool barmap_before_unmap(uintptr_t addr, size_t len);
 void barmap_after_unmap(struct front *front);
 size_t barmap_protect(uintptr_t addr, size_t len, int prot);
+bool barmap_meets(uintptr_t addr, size_t len);
+/* mremap(2) was done: entries of [old, old + old_len) are at @to now. */
+void barmap_moved(uintptr_t old, size_t old_len, uintptr_t to, size_t new_len);
 void barmap_access(struct vfio_pci *dev, unsigned bar, bool on);
 int barmap_init(void); /* the fault handler; once per process */
 

@@ -10,6 +10,10 @@
 #include "base/bits.h"
 #include "mem/mm.h"
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 /* A range that a call would take away: told to the engine before, made good after a failure. */
 struct leaving {
 	uintptr_t addr;
@@ -99,21 +103,39 @@ API int munmap(void *addr, size_t len)
 	return rc;
 }
 
-static uintptr_t align_up_page(uintptr_t v)
+/* As on Linux, a BAR's mapping can move and shrink but not grow. */
+static COLD void *remap_device(uintptr_t old, size_t old_len, size_t new_len, int flags,
+			       void *new_addr)
 {
-	return (v + PAGE_MASK) & ~PAGE_MASK;
+	struct leaving l = { 0 };
+	void *va;
+
+	if (new_len > old_len) {
+		errno = EFAULT;
+		return MAP_FAILED;
+	}
+	if ((flags & MREMAP_FIXED) && !leave_begin(&l, (uintptr_t)new_addr, new_len))
+		return MAP_FAILED;
+	va = NEXT(mremap)((void *)old, old_len, new_len, flags, new_addr);
+	if (va != MAP_FAILED) {
+		barmap_moved(old, old_len, (uintptr_t)va, new_len);
+		if (vma_tracking()) {
+			vma_rescan(old, old_len);
+			vma_mapped_device((uintptr_t)va, new_len);
+		}
+	}
+	leave_end(&l, va != MAP_FAILED);
+	barmap_after_unmap(preload_front_now());
+	return va;
 }
 
-/*
- * Growing in place and shrinking leave pinned pages where they are. A move takes their contents
- * along, so it cannot be told as a going away: pinned memory does not move.
- */
 API void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {
-	struct leaving tail = { 0 }, target = { 0 };
-	void *new_addr = NULL, *va = MAP_FAILED;
-	uintptr_t end, cut;
+	void *new_addr = NULL;
+	uint64_t out;
 	va_list ap;
+	bool bar;
+	int rc;
 
 	if (flags & MREMAP_FIXED) {
 		va_start(ap, flags);
@@ -122,21 +144,16 @@ API void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	}
 	if (!preload_front_now() || !vma_tracking())
 		return NEXT(mremap)(old, old_len, new_len, flags, new_addr);
-	if (vma_pinned((uintptr_t)old, old_len))
-		flags &= ~(MREMAP_MAYMOVE | MREMAP_FIXED);
-	if ((flags & MREMAP_FIXED) && !leave_begin(&target, (uintptr_t)new_addr, new_len))
-		return MAP_FAILED;
-	end = align_up_page((uintptr_t)old + old_len);
-	cut = align_up_page((uintptr_t)old + new_len);
-	if (cut >= end || leave_begin(&tail, cut, end - cut))
-		va = NEXT(mremap)(old, old_len, new_len, flags, new_addr);
-	if (va != MAP_FAILED) {
-		vma_rescan((uintptr_t)old, old_len);
-		vma_rescan((uintptr_t)va, new_len);
-	}
-	leave_end(&tail, va != MAP_FAILED);
-	leave_end(&target, va != MAP_FAILED);
-	return va;
+	if (unlikely(barmap_meets((uintptr_t)old, old_len)))
+		return remap_device((uintptr_t)old, old_len, new_len, flags, new_addr);
+	bar = (flags & MREMAP_FIXED) && barmap_before_unmap((uintptr_t)new_addr, new_len);
+	rc = vma_remap((uintptr_t)old, old_len, new_len, flags, (uintptr_t)new_addr, &out);
+	if (unlikely(bar))
+		barmap_after_unmap(preload_front_now());
+	if (!rc)
+		return (void *)(uintptr_t)out;
+	errno = -rc;
+	return MAP_FAILED;
 }
 
 API int mprotect(void *addr, size_t len, int prot)
@@ -156,23 +173,20 @@ API int mprotect(void *addr, size_t len, int prot)
 /* Advice that throws contents away; the device keeps what it has pinned, the program gets zeros. */
 API int madvise(void *addr, size_t len, int advice)
 {
-	struct leaving l = { 0 };
 	int rc;
 
+	if (advice != MADV_DONTNEED && advice != MADV_FREE && advice != MADV_DONTNEED_LOCKED)
+		return NEXT(madvise)(addr, len, advice);
 	if (!vma_tracking() || !len || ((uintptr_t)addr & PAGE_MASK) ||
 	    !vma_pinned((uintptr_t)addr, len))
 		return NEXT(madvise)(addr, len, advice);
 	if (advice == MADV_FREE) /* "may be freed": what is pinned is not */
 		return 0;
-	if (advice == MADV_DONTNEED || advice == MADV_REMOVE ||
-	    advice == 24 /* DONTNEED_LOCKED */) {
-		if (!leave_begin(&l, (uintptr_t)addr, len))
-			return -1;
-		rc = NEXT(madvise)(addr, len, advice);
-		vma_rescan((uintptr_t)addr, len);
-		return rc;
-	}
-	return NEXT(madvise)(addr, len, advice);
+	rc = vma_discarding((uintptr_t)addr, len);
+	if (!rc)
+		return NEXT(madvise)(addr, len, advice);
+	errno = -rc;
+	return -1;
 }
 
 API void *shmat(int id, const void *addr, int flags)
