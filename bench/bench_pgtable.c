@@ -208,6 +208,82 @@ static void pair(struct arena *a, const char *name, uint64_t len, uint64_t strid
 	pt_destroy(&b.pt);
 }
 
+#define SCAN_GIB 1u
+
+static void count_dirty(void *arg, uint64_t first, uint64_t last)
+{
+	*(uint64_t *)arg += last - first + 1;
+}
+
+/* Every @step-th page of the GiB is written to. */
+static void make_dirty(struct bench *b, uint64_t step)
+{
+	for (uint64_t at = 0; at < SCAN_GIB * GIB; at += step * PAGE_SIZE) {
+		struct pt_walk_result r;
+
+		if (pt_walk(&b->pt, at, &r) || !pt_access(&b->pt, at, true, &r))
+			exit(1);
+	}
+}
+
+/* One read of 1 GiB of 4 KiB entries, in microseconds; @step 0: all clean. */
+static void dirty(struct arena *a, const char *name, uint64_t step, unsigned flags)
+{
+	struct bench b = { .len = SCAN_GIB * GIB };
+	uint64_t want = step ? (b.len / PAGE_SIZE + step - 1) / step * PAGE_SIZE : 0;
+	double us[ROUNDS];
+
+	bench_start(&b, a);
+	if (pt_map(&b.pt, 0, 256 * GIB, b.len, PT_READ | PT_WRITE | PT_SMALL, &b.g))
+		exit(1);
+	make_dirty(&b, 1); /* the accessed bits stay */
+	b.sink = pt_dirty_read(&b.pt, 0, b.len, 0, count_dirty, &b.sink);
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t t, found = 0;
+
+		if (step)
+			make_dirty(&b, step);
+		t = now();
+		pt_dirty_read(&b.pt, 0, b.len, flags, count_dirty, &found);
+		us[r] = (double)(now() - t) / 1000;
+		if (found != want)
+			exit(1);
+	}
+	report(name, us);
+	pt_unmap(&b.pt, 0, b.len, &b.g);
+	pt_gather_free(&b.pt, &b.g);
+	pt_destroy(&b.pt);
+}
+
+/* The first write to each page: walk and mark; the second. */
+static void mark(struct arena *a)
+{
+	struct bench b = { .len = SCAN_GIB * GIB };
+	const double n = (double)(b.len / PAGE_SIZE);
+	double ns[ROUNDS], again[ROUNDS];
+
+	bench_start(&b, a);
+	if (pt_map(&b.pt, 0, 256 * GIB, b.len, PT_READ | PT_WRITE | PT_SMALL, &b.g))
+		exit(1);
+	make_dirty(&b, 1);
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t t, t2;
+
+		pt_dirty_read(&b.pt, 0, b.len, 0, count_dirty, &b.sink);
+		t = now();
+		make_dirty(&b, 1);
+		t2 = now();
+		make_dirty(&b, 1);
+		ns[r] = (double)(t2 - t) / n;
+		again[r] = (double)(now() - t2) / n;
+	}
+	report("walk and set D, 4K", ns);
+	report("walk, D is set, 4K", again);
+	pt_unmap(&b.pt, 0, b.len, &b.g);
+	pt_gather_free(&b.pt, &b.g);
+	pt_destroy(&b.pt);
+}
+
 static void print(bool json)
 {
 	if (json)
@@ -255,6 +331,12 @@ int main(int argc, char **argv)
 	pair(&a, "256 x 4K", 256 * 0x1000, MIB, 128, 1, false);
 	pair(&a, "256 x 2M", 512 * MIB, GIB, 8, 1, false);
 	pair(&a, "mixed 4K/2M/1G, 2G + 4M + 8K", 2 * GIB + 4 * MIB + 0x2000, 4 * GIB, 16, 1, false);
+	mark(&a);
+	dirty(&a, "read dirty 1G of 4K: clean, us", 0, 0);
+	dirty(&a, "read dirty 1G of 4K: all, us", 1, 0);
+	dirty(&a, "read dirty 1G of 4K: all, no clear, us", 1, PT_DIRTY_NO_CLEAR);
+	dirty(&a, "read dirty 1G of 4K: every 2nd, us", 2, 0);
+	dirty(&a, "read dirty 1G of 4K: every 61st, us", 61, 0);
 	print(json);
 	return 0;
 }
