@@ -20,33 +20,8 @@
 #include "base/pool.h"
 #include "base/sys.h"
 #include "base/why.h"
-#include "mem/physmap_priv.h"
+#include "mem/files.h"
 #include "mem/vma.h"
-
-#define SLICE_LG2 REGION_LG2
-
-struct extent {
-	struct extent *next;
-	uint64_t off, len; /* of the file */
-	char *host;
-	bool writable;
-};
-
-struct slices {
-	struct slices *next;
-	uint64_t first, n; /* slice numbers of the file */
-	uint64_t pa;
-};
-
-struct phys_file {
-	struct phys_file *next; /* in its hash chain */
-	uint64_t dev, ino;
-	uint32_t handles;
-	uint64_t pinned;
-	bool mixed; /* some extent is not writable */
-	struct extent *extents;
-	struct slices *slices;
-};
 
 static uint32_t window_regions(const struct physmap *pm)
 {
@@ -106,7 +81,7 @@ static int slice_alloc(struct physmap *pm, uint64_t n, uint64_t *first)
 static const struct slices *slices_find(const struct phys_file *f, uint64_t slice)
 {
 	for (const struct slices *s = f->slices; s; s = s->next)
-		if (slice - s->first < s->n)
+		if (!s->retired && slice - s->first < s->n)
 			return s;
 	return NULL;
 }
@@ -124,6 +99,8 @@ static int slices_create(struct physmap *pm, struct phys_file *f, uint64_t slice
 	if (!s)
 		return refuse(ENOMEM, "no memory for a slice of a file");
 	for (const struct slices *o = f->slices; o; o = o->next) {
+		if (o->retired)
+			continue;
 		if (o->first + o->n <= slice && o->first + o->n > first)
 			first = o->first + o->n;
 		if (o->first > slice && o->first <= last)
@@ -165,7 +142,7 @@ static int pa_of(struct physmap *pm, struct phys_file *f, const struct file_src 
 	return 0;
 }
 
-static struct extent *extent_find(const struct phys_file *f, uint64_t off, bool write)
+struct extent *extent_find(const struct phys_file *f, uint64_t off, bool write)
 {
 	struct extent *found = NULL;
 
@@ -305,13 +282,21 @@ static struct phys_file **chain_of(struct physmap *pm, uint64_t dev, uint64_t in
 	return &pm->files[(ino * 0x9e3779b97f4a7c15ull + dev) >> 40 & (FILE_HASH - 1)];
 }
 
+struct phys_file *file_find(struct physmap *pm, uint64_t dev, uint64_t ino)
+{
+	struct phys_file *f = *chain_of(pm, dev, ino);
+
+	while (f && (f->ino != ino || f->dev != dev))
+		f = f->next;
+	return f;
+}
+
 static struct phys_file *file_get(struct physmap *pm, uint64_t dev, uint64_t ino)
 {
-	struct phys_file **chain = chain_of(pm, dev, ino), *f;
+	struct phys_file **chain = chain_of(pm, dev, ino), *f = file_find(pm, dev, ino);
 
-	for (f = *chain; f; f = f->next)
-		if (f->ino == ino && f->dev == dev)
-			return f;
+	if (f)
+		return f;
 	f = mem_zalloc(sizeof(*f));
 	if (!f)
 		return NULL;
@@ -371,7 +356,7 @@ static void pin_pages(struct physmap *pm, struct phys_file *f, struct region *r,
 	for (uint32_t i = 0; i < n; i++, off += PAGE_SIZE) {
 		uintptr_t host = host_of(r, p + i);
 
-		if (host && !(write && f->mixed))
+		if (host_busy(host) || (host && !(write && f->mixed)))
 			continue;
 		if (!e || off - e->off >= e->len)
 			e = extent_find(f, off, write);

@@ -57,6 +57,13 @@ long mm_file_pin(struct mm_file *f, uint64_t off, uint64_t npages, unsigned flag
 		 struct phys_run *runs, unsigned max, unsigned *nruns);
 
 /*
+ * Called before the client cuts [off, off + len) out of a file (ftruncate to @off with @len
+ * UINT64_MAX, punching a hole): frames there keep their bytes for the devices. An @fd that is not
+ * open or no file: nothing happens. 0; -ENOMEM: nothing was changed and the call must fail.
+ */
+int mm_file_shrinking(int fd, uint64_t off, uint64_t len);
+
+/*
  * The preload's reports. vma_tracking_start() reads the maps once and from then on trusts the
  * reports. Before the client's call: vma_unmapping(); after it succeeded: vma_mapped().
  * They hold signals off while they change anything, so a signal handler may map and unmap.

@@ -188,6 +188,86 @@ static void mm_pin__file_truncated_later__dma_faults(void **state)
 	kit_end(&k);
 }
 
+static void mm_file_shrinking__pinned_pages__device_keeps_the_bytes(void **state)
+{
+	int fd = memfd(20);
+	char *p = map_shared(fd, 20, 0, PROT_READ | PROT_WRITE), buf[6];
+	struct physmap_stats st;
+	struct mm_file *f;
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k);
+	assert_int_equal(mm_file_shrinking(fd, 0, UINT64_MAX), 0); /* nothing is pinned */
+	assert_int_equal(mm_file_shrinking(-1, 0, UINT64_MAX), 0);
+	assert_int_equal(mm_file_open(k.pm, fd, &f), 0);
+	for (int i = 0; i < 20; i++)
+		memset(p + i * (int)PAGE_SIZE, i + 1, PAGE_SIZE);
+	assert_int_equal(kit_pin(&k, p, 20, MM_PIN_WRITE, &a), 0);
+	assert_int_equal(mm_file_shrinking(fd, 5 * PAGE_SIZE - 100, UINT64_MAX), 0);
+	assert_int_equal(ftruncate(fd, 5 * PAGE_SIZE - 100), 0);
+	physmap_check(k.pm);
+	physmap_stats(k.pm, &st);
+	assert_int_equal(st.moved_pages, 15);
+	assert_int_equal(st.file_pages, 20);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(kit_dma_read(&k, kit_pa(&a, (unsigned)i), buf, 1), 0);
+		assert_int_equal(buf[0], i + 1);
+	}
+	assert_int_equal(kit_dma_write(&k, kit_pa(&a, 19), "alive", 6), 0);
+	/* The file grows again: other pages, other frames. */
+	assert_int_equal(ftruncate(fd, 20 * PAGE_SIZE), 0);
+	assert_int_equal(kit_pin(&k, p, 20, MM_PIN_WRITE, &b), 0);
+	assert_true(kit_pa(&b, 19) != kit_pa(&a, 19));
+	assert_int_equal(kit_dma_read(&k, kit_pa(&b, 19), buf, 6), 0);
+	assert_int_equal(buf[0], 0);
+	assert_int_equal(pin_fd(f, 19, 1, &c), 0);
+	assert_true(kit_pa(&c, 0) == kit_pa(&b, 19));
+	kit_unpin(&k, &c);
+	kit_unpin(&k, &b);
+	assert_int_equal(kit_dma_read(&k, kit_pa(&a, 19), buf, 6), 0);
+	assert_string_equal(buf, "alive");
+	physmap_check(k.pm);
+	kit_unpin(&k, &a);
+	mm_file_close(f);
+	kit_unmap(p, 20);
+	close(fd);
+	kit_end(&k);
+}
+
+static void mm_file_shrinking__hole_in_the_middle__only_that(void **state)
+{
+	int fd = memfd(16);
+	char *p = map_shared(fd, 16, 0, PROT_READ | PROT_WRITE), byte;
+	struct physmap_stats st;
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k);
+	memset(p, 9, 16 * PAGE_SIZE);
+	assert_int_equal(kit_pin(&k, p, 3, 0, &a), 0);
+	assert_int_equal(kit_pin(&k, p + 5 * PAGE_SIZE, 6, 0, &b), 0);
+	assert_int_equal(mm_file_shrinking(fd, 2 * PAGE_SIZE, 5 * PAGE_SIZE), 0);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 * PAGE_SIZE,
+				   5 * PAGE_SIZE),
+			 0);
+	physmap_check(k.pm);
+	physmap_stats(k.pm, &st);
+	assert_int_equal(st.moved_pages, 3); /* 2, 5 and 6 */
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(kit_dma_read(&k, kit_pa(&b, i), &byte, 1), 0);
+		assert_int_equal(byte, 9);
+	}
+	p[7 * PAGE_SIZE] = 4; /* still the same page */
+	assert_int_equal(kit_dma_read(&k, kit_pa(&b, 2), &byte, 1), 0);
+	assert_int_equal(byte, 4);
+	kit_unpin(&k, &b);
+	kit_unpin(&k, &a);
+	kit_unmap(p, 16);
+	close(fd);
+	kit_end(&k);
+}
+
 static void mm_file_pin__beyond_the_file_or_not_memory__einval(void **state)
 {
 	int fd = memfd(4), pipes[2], null = open("/dev/null", O_RDWR), path;
@@ -402,6 +482,61 @@ static void sweep_check(void *arg, int rc)
 	kit_unpin(&s->k, &a);
 }
 
+static int sweep_shrink(void *arg)
+{
+	return mm_file_shrinking(((struct sweep *)arg)->fd, 0, UINT64_MAX);
+}
+
+/* All pages but the one in the middle. */
+static void pin_halves(struct sweep *s)
+{
+	size_t half = s->n / 2;
+
+	assert_int_equal(kit_pin(&s->k, s->p, half, 0, &b), 0);
+	assert_int_equal(kit_pin(&s->k, s->p + ((half + 1) << PAGE_LG2), s->n - half - 1, 0, &a),
+			 0);
+}
+
+static void sweep_shrink_check(void *arg, int rc)
+{
+	struct sweep *s = arg;
+	struct physmap_stats st;
+	char byte = 0;
+
+	physmap_check(s->k.pm);
+	physmap_stats(s->k.pm, &st);
+	assert_int_equal(st.file_pages, s->n - 1);
+	assert_int_equal(st.moved_pages, rc ? 0 : s->n - 1);
+	s->p[0] = 1;
+	assert_int_equal(kit_dma_write(&s->k, kit_pa(&b, 0), "#", 1), 0);
+	assert_int_equal(s->p[0], rc ? '#' : 1);
+	assert_int_equal(kit_dma_read(&s->k, kit_pa(&b, 0), &byte, 1), 0);
+	assert_int_equal(byte, '#');
+	if (rc) {
+		assert_int_equal(rc, -ENOMEM);
+		return;
+	}
+	kit_unpin(&s->k, &a);
+	kit_unpin(&s->k, &b);
+	pin_halves(s);
+}
+
+static void mm_file_shrinking__every_fault_point__all_or_nothing(void **state)
+{
+	struct sweep s = { .n = 40, .fd = memfd(40) };
+
+	(void)state;
+	s.p = map_shared(s.fd, s.n, 0, PROT_READ | PROT_WRITE);
+	kit_begin(&s.k);
+	pin_halves(&s);
+	kit_sweep(sweep_shrink, sweep_shrink_check, &s);
+	kit_unpin(&s.k, &a);
+	kit_unpin(&s.k, &b);
+	kit_end(&s.k);
+	kit_unmap(s.p, s.n);
+	close(s.fd);
+}
+
 static void mm_pin__shared_every_fault_point__nothing_pinned(void **state)
 {
 	static const size_t sizes[] = { 2, 600 };
@@ -428,12 +563,15 @@ int main(void)
 		cmocka_unit_test(mm_pin__shared_anonymous__one_object_per_mapping),
 		cmocka_unit_test(mm_pin__private_then_shared_then_private__each_its_frames),
 		cmocka_unit_test(mm_pin__file_truncated_later__dma_faults),
+		cmocka_unit_test(mm_file_shrinking__pinned_pages__device_keeps_the_bytes),
+		cmocka_unit_test(mm_file_shrinking__hole_in_the_middle__only_that),
 		cmocka_unit_test(mm_file_pin__beyond_the_file_or_not_memory__einval),
 		cmocka_unit_test(mm_pin__file_of_several_gib__offsets_keep_alignment),
 		cmocka_unit_test(mm_pin__read_only_then_writable__becomes_writable),
 		cmocka_unit_test(vma_mapped_device__pin__efault),
 		cmocka_unit_test(mm_pin__private_over_former_shared__private),
 		cmocka_unit_test(mm_pin__hugetlb_memfd__one_frame_by_mapping_and_descriptor),
+		cmocka_unit_test(mm_file_shrinking__every_fault_point__all_or_nothing),
 		cmocka_unit_test(mm_pin__shared_every_fault_point__nothing_pinned),
 	};
 

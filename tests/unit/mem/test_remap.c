@@ -48,9 +48,11 @@ static void together(struct kit *k, const struct pinned *pins, char *p, size_t n
 	}
 }
 
-static char *reserve(size_t npages)
+/* Addresses that nobody else gets; @at: where, or anywhere. */
+static char *reserve(char *at, size_t npages)
 {
-	return mmap(NULL, npages << PAGE_LG2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return mmap(at, npages << PAGE_LG2, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED_NOREPLACE : 0), -1, 0);
 }
 
 static void vma_remap__move_and_back__frames_follow(void **state)
@@ -63,13 +65,14 @@ static void vma_remap__move_and_back__frames_follow(void **state)
 	kit_begin(&k);
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		size_t n = sizes[i], len = n << PAGE_LG2;
-		char *p = kit_map(n), *q = reserve(n), *r = reserve(n);
+		char *p = kit_map(n), *q = reserve(NULL, n), *r = reserve(NULL, n);
 
 		assert_int_equal(kit_pin(&k, p, n, MM_PIN_WRITE, &a), 0);
 		assert_int_equal(vma_remap((uintptr_t)p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
 					   (uintptr_t)q, &out),
 				 0);
 		assert_true(out == (uintptr_t)q);
+		assert_ptr_equal(reserve(p, n), p); /* for the way home */
 		physmap_check(k.pm);
 		together(&k, &a, q, n);
 		/* Pins of the new address are pins of these frames. */
