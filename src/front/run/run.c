@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -207,6 +209,27 @@ static pid_t start(char **argv, const sigset_t *mask)
 	_exit(err == ENOENT ? 127 : 126);
 }
 
+/* Buries what has died; @pid's wait status in *@status and true when it is among them. */
+static bool reap(pid_t pid, int *status)
+{
+	bool ended = false;
+	int st;
+	pid_t p;
+
+	while ((p = waitpid(-1, &st, WNOHANG | WUNTRACED)) > 0) {
+		if (p != pid)
+			continue; /* a program's orphan, see run() */
+		if (WIFSTOPPED(st)) {
+			raise(SIGSTOP); /* stop with the program; both are continued together */
+			kill(pid, SIGCONT);
+		} else {
+			*status = st;
+			ended = true;
+		}
+	}
+	return ended;
+}
+
 /* Passes signals on until the program ends; its wait status. */
 static int attend(pid_t pid, const sigset_t *waited)
 {
@@ -217,12 +240,8 @@ static int attend(pid_t pid, const sigset_t *waited)
 		if (sigwaitinfo(waited, &si) < 0)
 			continue;
 		if (si.si_signo == SIGCHLD) {
-			if (waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
-				continue;
-			if (!WIFSTOPPED(status))
+			if (reap(pid, &status))
 				return status;
-			raise(SIGSTOP); /* stop with the program; both are continued together */
-			kill(pid, SIGCONT);
 		} else if (si.si_code != SI_KERNEL) {
 			/* A terminal's signals reach the whole group by themselves. */
 			kill(pid, si.si_signo);
@@ -230,16 +249,21 @@ static int attend(pid_t pid, const sigset_t *waited)
 	}
 }
 
-/* The folder goes with the last process that uses it: now, or when a child left behind ends. */
+/*
+ * The folder goes with the last process that uses it. Without any descendant left that is now.
+ * Else a process waits until nobody holds the lock, and some time more: between an exec and its
+ * first instruction of ours a process holds nothing.
+ */
 static void leave_root(const char *root, int held)
 {
+	struct timespec grace = { .tv_nsec = 500000000 };
 	char path[300];
 	int fd;
 
 	fd_close_hidden(held);
 	snprintf(path, sizeof(path), "%s/lock", root);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || !flock(fd, LOCK_EX | LOCK_NB)) {
+	if (fd < 0 || (waitpid(-1, NULL, WNOHANG) < 0 && !flock(fd, LOCK_EX | LOCK_NB))) {
 		rundir_remove(root);
 		return;
 	}
@@ -248,7 +272,12 @@ static void leave_root(const char *root, int held)
 	setsid();
 	for (int i = 0; i < 3; i++)
 		close(i);
-	if (chdir("/") == 0 && !flock(fd, LOCK_EX))
+	do {
+		flock(fd, LOCK_EX);
+		flock(fd, LOCK_UN);
+		nanosleep(&grace, NULL);
+	} while (flock(fd, LOCK_EX | LOCK_NB));
+	if (!chdir("/"))
 		rundir_remove(root);
 	_exit(0);
 }
@@ -275,6 +304,9 @@ static int run(struct config *c, char **argv)
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaddset(&waited, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &waited, &mask);
+	/* What the program leaves behind becomes ours, so that we know whether there is something.
+	 */
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	pid = start(argv, &mask);
 	if (pid < 0) {
 		refuse(errno, "no process can be made");
