@@ -112,6 +112,7 @@ echo ready
 i=0; while [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
 END
 for s in TERM HUP INT USR1 USR2; do
+	rm -f "$work/sig"
 	"$u" run -- sh "$work/on-signal" $s >"$work/sig" 2>/dev/null &
 	pid=$!
 	i=0
