@@ -135,7 +135,7 @@ static double pair(const char *page, const uint64_t *iova, unsigned n)
 		map_at(page, 4096, iova[i]);
 		unmap(iova[i], 4096);
 	}
-	return (double)(now() - t) / n;
+	return (double)(now() - t) / (double)n;
 }
 
 static void bench_pair(const char *name, const char *page, uint64_t base, uint64_t span,
@@ -175,7 +175,7 @@ static void bench_million(const char *page)
 	for (uint64_t i = 0; i < N; i++)
 		map_at(page, 4096, base + i * 8192);
 	/* One table page holds 512 entries, of which we use every other. */
-	v[0] = (double)(resident() - before - (long)(N / 256 * 4096)) / N;
+	v[0] = (double)(resident() - before - (long)(N / 256 * 4096)) / (double)N;
 	bench_pair("map+unmap of 4 KiB among 1,000,000 areas", page, base + 4096, N - 1, 600);
 	report("memory per area, beyond page tables", v, 1, "B", 300);
 	for (uint64_t i = 0; i < N; i++)
@@ -214,7 +214,7 @@ static void bench_automatic(const char *page)
 
 		for (unsigned i = N; i < N + M; i++)
 			iova[i] = map_anywhere(page, 4096);
-		v[r] = (double)(now() - t) / M;
+		v[r] = (double)(now() - t) / (double)M;
 		for (unsigned i = N; i < N + M; i++)
 			unmap(iova[i], 4096);
 	}
