@@ -40,15 +40,33 @@ static bool is_pinned_block(const void *p, uintptr_t *start, size_t *len)
 	       vma_pinned(*start, *len);
 }
 
+/* NULL while dlsym() itself frees what an earlier failure of its left: that stays. */
+static __typeof__(&free) next_free(void)
+{
+	static _Thread_local bool resolving __attribute__((tls_model("initial-exec")));
+	static __typeof__(&free) next;
+	__typeof__(&free) p = __atomic_load_n(&next, __ATOMIC_RELAXED);
+
+	if (unlikely(!p) && !resolving) {
+		resolving = true;
+		p = (__typeof__(&free))next_symbol("free");
+		resolving = false;
+		__atomic_store_n(&next, p, __ATOMIC_RELAXED);
+	}
+	return p;
+}
+
 API void free(void *p)
 {
+	__typeof__(&free) next = next_free();
 	uintptr_t start;
 	size_t len;
 
 	/* No memory to move what is pinned: the block stays, rather than the device's page go. */
 	if (unlikely(is_pinned_block(p, &start, &len)) && vma_unmapping(start, len))
 		return;
-	NEXT(free)(p);
+	if (likely(next))
+		next(p);
 }
 
 API void *realloc(void *p, size_t n)
