@@ -3,6 +3,7 @@
 #include "mem/guard.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 

@@ -85,6 +85,16 @@ static inline void *physmap_ptr(struct physmap *pm, uint64_t pa, size_t *len)
 /* Outside a section: waits until @pa is not being moved. False: there is no frame at @pa. */
 bool physmap_settle(struct physmap *pm, uint64_t pa);
 
+/*
+ * physmap_force() - read or write frames past the protection of the client's mapping
+ *
+ * For DMA whose guarded access failed although the frames are pinned: the client may have called
+ * mprotect() since. About 1.5 us a page. Inside the section of the failed access, or another.
+ *
+ * Return: 0; -EFAULT a page is not pinned, gone, or busy, or the kernel refuses; part may be done
+ */
+int physmap_force(struct physmap *pm, uint64_t pa, void *buf, size_t len, bool write);
+
 /* Drops one pin of every page of @run; @dirty: a device may have written it. Cannot fail. */
 void physmap_unpin(struct physmap *pm, const struct phys_run *run, bool dirty);
 

@@ -6,8 +6,6 @@
  * had, the text of /proc/self/maps is read up to the answer (80 us and more).
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,9 +14,9 @@
 
 #include "base/bits.h"
 #include "base/fault.h"
-#include "base/fd.h"
 #include "base/sys.h"
 #include "base/why.h"
+#include "mem/procself.h"
 #include "mem/vma.h"
 
 /* UAPI linux/fs.h of 6.11 and later; the headers at hand may be older. */
@@ -40,44 +38,7 @@ _Static_assert(sizeof(struct query) == 104, "PROCMAP_QUERY's argument");
 #define TEXT_BUF      4096
 #define LINE_HEAD     128 /* bytes of a line that hold everything but the name */
 
-static _Atomic int maps_fd = -1;
 static _Atomic bool no_query; /* the kernel has no PROCMAP_QUERY */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* An open /proc/self/maps keeps showing the process that opened it. */
-static void on_fork_child(void)
-{
-	int fd = atomic_exchange(&maps_fd, -1);
-
-	fd_close_hidden(fd);
-}
-
-static void init_once(void)
-{
-	pthread_atfork(NULL, NULL, on_fork_child);
-}
-
-static int open_maps(void)
-{
-	return fault_point() ? -ENOMEM : sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
-}
-
-static int shared_fd(void)
-{
-	int fd = atomic_load_explicit(&maps_fd, memory_order_acquire), none = -1;
-
-	if (likely(fd >= 0))
-		return fd;
-	pthread_once(&once, init_once);
-	fd = open_maps();
-	if (fd >= 0)
-		fd = fd_hide(fd);
-	if (fd >= 0 && !atomic_compare_exchange_strong(&maps_fd, &none, fd)) {
-		fd_close_hidden(fd);
-		fd = none;
-	}
-	return fd;
-}
 
 static void fill(struct vma_seg *out, const struct query *q)
 {
@@ -107,7 +68,7 @@ static int query_ioctl(uint64_t va, bool next, struct vma_seg *out)
 		return -ENOTTY;
 	/* Twice: the client may have closed our descriptor, or put another file in its place. */
 	for (unsigned attempt = 0; attempt < 2; attempt++) {
-		int fd = shared_fd();
+		int fd = procself_fd(PROCSELF_MAPS);
 
 		if (fd < 0)
 			return -ENOTTY;
@@ -121,7 +82,7 @@ static int query_ioctl(uint64_t va, bool next, struct vma_seg *out)
 		}
 		if (rc == -ENOENT)
 			return -ENOENT;
-		atomic_compare_exchange_strong(&maps_fd, &fd, -1);
+		procself_drop(PROCSELF_MAPS, fd);
 	}
 	if (rc == -ENOTTY)
 		atomic_store_explicit(&no_query, true, memory_order_relaxed);
@@ -172,7 +133,7 @@ static int query_text(uint64_t va, bool next, struct vma_seg *out)
 	char buf[TEXT_BUF], line[LINE_HEAD];
 	size_t len = 0;
 	long got;
-	int fd = open_maps(), rc = -ENOENT;
+	int fd = procself_open(PROCSELF_MAPS), rc = -ENOENT;
 
 	if (fd < 0)
 		return refuse(-fd, "/proc/self/maps cannot be opened, error %d", -fd);

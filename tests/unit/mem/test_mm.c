@@ -153,6 +153,42 @@ static void mm_pin__private_file__populated_and_copied_on_write(void **state)
 	kit_end(&k);
 }
 
+static void physmap_force__protected_since_the_pin__works(void **state)
+{
+	static const int prots[] = { PROT_NONE, PROT_READ };
+	char buf[12] = { 0 }, *p;
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k);
+	for (unsigned i = 0; i < ARRAY_LEN(prots); i++) {
+		p = kit_map(3);
+		assert_int_equal(kit_pin(&k, p, 2, MM_PIN_WRITE, &a), 0);
+		assert_int_equal(mprotect(p, 3 * PAGE_SIZE, prots[i]), 0);
+		assert_int_equal(kit_dma_write(&k, kit_pa(&a, 0), "x", 1), -EFAULT);
+		/* Over the edge of a page. */
+		memcpy(buf, "over", 5);
+		assert_int_equal(physmap_force(k.pm, kit_pa(&a, 1) - 2, buf, 5, true), 0);
+		memset(buf, 0, sizeof(buf));
+		assert_int_equal(physmap_force(k.pm, kit_pa(&a, 1) - 2, buf, 5, false), 0);
+		assert_string_equal(buf, "over");
+		/* Only what is pinned. */
+		assert_int_equal(physmap_force(k.pm, (uintptr_t)p + 2 * PAGE_SIZE, buf, 1, true),
+				 -EFAULT);
+		assert_int_equal(
+			physmap_force(k.pm, (uintptr_t)p + 2 * PAGE_SIZE - 1, buf, 2, false),
+			-EFAULT);
+		assert_int_equal(mprotect(p, 3 * PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+		assert_string_equal(p + PAGE_SIZE - 2, "over");
+		munmap(p, PAGE_SIZE); /* behind our back */
+		assert_int_equal(physmap_force(k.pm, kit_pa(&a, 0), buf, 1, true), -EFAULT);
+		assert_int_equal(physmap_force(k.pm, kit_pa(&a, 1), buf, 1, true), 0);
+		kit_unpin(&k, &a);
+		munmap(p, 3 * PAGE_SIZE);
+	}
+	kit_end(&k);
+}
+
 static void mm_pin__interrupt_hole__gets_aliases(void **state)
 {
 	char *want = (char *)(PHYS_HOLE_START - 2 * PAGE_SIZE);
@@ -323,6 +359,7 @@ int main(void)
 		cmocka_unit_test(mm_pin__hole_or_wrong_protection__efault_from_there),
 		cmocka_unit_test(mm_pin__big_untouched_range__takes_no_memory),
 		cmocka_unit_test(mm_pin__private_file__populated_and_copied_on_write),
+		cmocka_unit_test(physmap_force__protected_since_the_pin__works),
 		cmocka_unit_test(mm_pin__interrupt_hole__gets_aliases),
 		cmocka_unit_test(mm_pin__no_room_for_runs__stops_there),
 		cmocka_unit_test(mm_copy__bad_memory__efault),
