@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,41 @@ static void map_fixed__over_pinned__device_keeps_it(void **state)
 	assert_int_equal(unmap_dma(&rig, iova, LEN), 0);
 	munmap(src, LEN);
 	munmap(want, LEN);
+}
+
+/* What the kernel refuses must take nothing away: neither bytes nor the device's way to them. */
+static void map_and_unmap__refused__memory_untouched(void **state)
+{
+	uint8_t *mem = anonymous(LEN), *want = anonymous(LEN), *src = anonymous(LEN);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uint64_t iova, src_iova;
+
+	(void)state;
+	fill(mem, LEN, 3);
+	memcpy(want, mem, LEN);
+	memset(src, 9, LEN);
+	iova = map_dma(&rig, mem, LEN);
+	src_iova = map_dma(&rig, src, LEN);
+	errno = 0;
+	assert_ptr_equal(mmap(mem, LEN, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0), MAP_FAILED);
+	assert_int_equal(errno, EBADF);
+	assert_ptr_equal(mmap(mem, LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, null, 0),
+			 MAP_FAILED);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(munmap(mem, ~0ul & ~(PAGE - 1)), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(munmap(mem + 1, LEN), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_memory_equal(mem, want, LEN);
+	copy_start(&rig, iova, src_iova, LEN, PAGE * 16);
+	assert_int_equal(copy_wait(&rig), 1);
+	assert_true(all(mem, LEN, 9));
+	assert_int_equal(unmap_dma(&rig, iova, LEN), 0);
+	assert_int_equal(unmap_dma(&rig, src_iova, LEN), 0);
+	close(null);
+	munmap(mem, LEN);
+	munmap(want, LEN);
+	munmap(src, LEN);
 }
 
 static void free__pinned_block__device_keeps_it(void **state)
@@ -325,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(munmap__pinned__device_keeps_it),
 		cmocka_unit_test(map_fixed__over_pinned__device_keeps_it),
+		cmocka_unit_test(map_and_unmap__refused__memory_untouched),
 		cmocka_unit_test(free__pinned_block__device_keeps_it),
 		cmocka_unit_test(dontneed__pinned__zeros_here_and_bytes_there),
 		cmocka_unit_test(mremap__pinned__device_follows),

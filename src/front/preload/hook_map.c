@@ -27,7 +27,8 @@ static bool leave_begin(struct leaving *l, uintptr_t addr, size_t len)
 	int rc = 0;
 
 	*l = (struct leaving){ .addr = addr, .len = len };
-	if (!preload_front_now() || !len || (addr & PAGE_MASK))
+	if (!preload_front_now() || !len || (addr & PAGE_MASK) || len > PHYS_IDENTITY_END ||
+	    addr > PHYS_IDENTITY_END - len)
 		return true;
 	l->bar = barmap_before_unmap(addr, len);
 	l->told = vma_tracking();
@@ -65,16 +66,51 @@ static COLD void *map_device(struct file *f, int fd, void *addr, size_t len, int
 	return va;
 }
 
+/*
+ * Over memory that a device has pinned: a refusal must leave that as it is. So the new mapping is
+ * made elsewhere first, where only the kernel's answer counts, and then put in its place.
+ */
+static COLD void *map_over_pinned(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	void *va, *aside = NEXT(mmap)(NULL, len, prot, flags & ~MAP_FIXED, fd, off);
+	struct leaving l;
+	int why;
+
+	if (aside == MAP_FAILED)
+		return MAP_FAILED;
+	va = MAP_FAILED;
+	if (leave_begin(&l, (uintptr_t)addr, len)) {
+		va = NEXT(mremap)(aside, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
+		why = errno;
+		if (va != MAP_FAILED)
+			vma_mapped((uintptr_t)va, len, prot, flags, fd, (uint64_t)off);
+		leave_end(&l, va != MAP_FAILED);
+		errno = why;
+	}
+	if (va == MAP_FAILED) {
+		why = errno;
+		NEXT(munmap)(aside, len);
+		errno = why;
+	}
+	return va;
+}
+
 API void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	struct leaving l = { 0 };
 	struct file *f = NULL;
 	void *va;
 
-	if ((flags & MAP_FIXED) && !leave_begin(&l, (uintptr_t)addr, len))
-		return MAP_FAILED;
 	if (!(flags & MAP_ANONYMOUS) && fd >= 0 && unlikely(file_maybe(fd)))
 		f = file_get_verified(preload_front_now(), fd);
+	if (unlikely((flags & MAP_FIXED) && !f && vma_tracking() &&
+		     !((uintptr_t)addr & PAGE_MASK) && vma_pinned((uintptr_t)addr, len)))
+		return map_over_pinned(addr, len, prot, flags, fd, off);
+	if ((flags & MAP_FIXED) && !leave_begin(&l, (uintptr_t)addr, len)) {
+		if (f)
+			file_put(f);
+		return MAP_FAILED;
+	}
 	if (unlikely(f)) {
 		va = map_device(f, fd, addr, len, prot, flags, off);
 	} else {
