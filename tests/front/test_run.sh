@@ -79,10 +79,25 @@ is run__help__0 status 0 "$u" run --help
 is run__help__usage prints 'usage: uiommufd run'
 is run__options_of_the_program__its_own status 0 "$u" run -- sh -c '[ "$1" = --explain ]' x --explain
 
+# A caller that ignores SIGCHLD, as some daemons do, hands that on to us.
+is run__sigchld_ignored__0 status 0 timeout 10 python3 -c '
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])' "$u" run -- true
+mkdir "$work/a b"
+cp "$u" "$build/libuiommufd-preload.so" "$work/a b"
+is run__space_in_our_path__0 status 0 "$work/a b/uiommufd" run -- test -c /dev/iommu
+is run__space_in_our_path__not_a_word [ ! -s "$work/err" ]
+
 # ---- the folder ----
+is run__runtime_dir_unwritable__elsewhere status 0 env XDG_RUNTIME_DIR=/proc "$u" run -- test -c /dev/iommu
 is run__afterwards__no_folder no_folder
 is run__during__one_private_folder status 0 "$u" run -- sh -c '
 	[ "$(ls "$XDG_RUNTIME_DIR" | wc -l)" -eq 1 ] && [ "$(stat -c %a "$XDG_RUNTIME_DIR"/*)" = 700 ]'
+date +%s >"$work/before"
+"$u" run -- sh -c 'exec 3>&-; sleep 2 >/dev/null 2>&1 </dev/null &' 3>&1 >/dev/null | cat
+is run__child_left_behind__pipes_are_let_go [ $(($(date +%s) - $(cat "$work/before"))) -lt 2 ]
+is run__child_left_behind__no_folder no_folder
 is run__child_left_behind__folder_stays status 0 "$u" run -- sh -c '
 	(sleep 1; ls /dev/vfio/devices >"$0/late") >/dev/null 2>&1 & exit 0' "$work"
 is run__child_left_behind__still_there [ "$(folders)" -eq 1 ]

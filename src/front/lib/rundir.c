@@ -133,22 +133,29 @@ static void sweep(const char *base)
 		closedir(d);
 }
 
-int rundir_create(struct config *c)
+/* A new folder below @where. False: that is no place for one. */
+static bool make_folder(struct config *c, const char *where)
 {
-	char text[8192], base[PATH_MAX];
-	int rc, n;
+	char base[PATH_MAX];
 
 	/* Without links in it: names are compared with what /proc/self/fd says. */
-	if (!getenv("XDG_RUNTIME_DIR") || !realpath(getenv("XDG_RUNTIME_DIR"), base) ||
-	    access(base, W_OK) || strlen(base) > BASE_MAX)
-		if (!realpath("/tmp", base) || strlen(base) > BASE_MAX)
-			return refuse(ENOENT, "there is no folder for the run folder");
+	if (!where || !realpath(where, base) || strlen(base) > BASE_MAX)
+		return false;
 	sweep(base);
 	snprintf(c->root, sizeof(c->root), "%s/" PREFIX "XXXXXX", base);
-	if (fault_point() || !mkdtemp(c->root)) {
-		c->root[0] = 0;
-		return refuse(EACCES, "no run folder can be made in %s", base);
-	}
+	if (mkdtemp(c->root))
+		return true;
+	c->root[0] = 0;
+	return false;
+}
+
+int rundir_create(struct config *c)
+{
+	char text[8192];
+	int rc, n;
+
+	if (fault_point() || (!make_folder(c, getenv("XDG_RUNTIME_DIR")) && !make_folder(c, "/tmp")))
+		return refuse(EACCES, "no run folder can be made in XDG_RUNTIME_DIR or /tmp");
 	rc = write_picture(c);
 	n = config_print(c, text, sizeof(text));
 	if (!rc && (size_t)n >= sizeof(text))

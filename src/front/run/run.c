@@ -29,6 +29,9 @@
 #define OWN_FAILURE 125
 #define PRELOAD     "libuiommufd-preload.so"
 
+/* The linker splits LD_PRELOAD at the first two and expands the third. */
+#define NOT_IN_LD_PRELOAD " :$"
+
 static void usage(FILE *to)
 {
 	fprintf(to,
@@ -134,12 +137,17 @@ static int find_preload(char *out, size_t len)
 static int set_environment(const struct config *c, const char *preload)
 {
 	const char *others = getenv("LD_PRELOAD");
-	char path[PATH_MAX], list[2 * PATH_MAX];
+	char path[PATH_MAX], list[2 * PATH_MAX], link[PATH_MAX];
 
-	if (strpbrk(preload, " :"))
-		return refuse(EINVAL,
-			      "%s: the dynamic linker cannot preload a path with a space or colon",
-			      preload);
+	if (strpbrk(preload, NOT_IN_LD_PRELOAD)) {
+		snprintf(link, sizeof(link), "%s/" PRELOAD, c->root);
+		if (strpbrk(link, NOT_IN_LD_PRELOAD) || symlink(preload, link))
+			return refuse(EINVAL,
+				      "%s: the dynamic linker cannot preload a path with a space, "
+				      "colon or dollar sign",
+				      preload);
+		preload = link;
+	}
 	snprintf(path, sizeof(path), "%s/config", c->root);
 	snprintf(list, sizeof(list), "%s%s%s", preload, others && *others ? ":" : "",
 		 others ? others : "");
@@ -195,13 +203,14 @@ static void warn_if_static(const char *name)
 	close(fd);
 }
 
-static pid_t start(char **argv, const sigset_t *mask)
+static pid_t start(char **argv, const sigset_t *mask, const struct sigaction *chld)
 {
 	pid_t pid = fork();
 	int err;
 
 	if (pid)
 		return pid;
+	sigaction(SIGCHLD, chld, NULL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(argv[0], argv);
 	err = errno;
@@ -270,15 +279,18 @@ static void leave_root(const char *root, int held)
 	if (fork())
 		return;
 	setsid();
-	for (int i = 0; i < 3; i++)
-		close(i);
+	/* Whoever reads from a pipe that was handed to us must see its end. */
+	if (fd)
+		close_range(0, (unsigned)fd - 1, 0);
+	close_range((unsigned)fd + 1, ~0u, 0);
+	if (chdir("/"))
+		_exit(0);
 	do {
 		flock(fd, LOCK_EX);
 		flock(fd, LOCK_UN);
 		nanosleep(&grace, NULL);
 	} while (flock(fd, LOCK_EX | LOCK_NB));
-	if (!chdir("/"))
-		rundir_remove(root);
+	rundir_remove(root);
 	_exit(0);
 }
 
@@ -286,6 +298,8 @@ static int run(struct config *c, char **argv)
 {
 	static const int forwarded[] = { SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM, SIGUSR1,
 					 SIGUSR2, SIGCONT, SIGWINCH, SIGALRM };
+	/* Whoever started us may ignore it; then we would never hear of the program's end. */
+	struct sigaction dfl = { .sa_handler = SIG_DFL }, chld;
 	char preload[PATH_MAX];
 	sigset_t waited, mask;
 	int status, held;
@@ -304,10 +318,11 @@ static int run(struct config *c, char **argv)
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaddset(&waited, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &waited, &mask);
+	sigaction(SIGCHLD, &dfl, &chld);
 	/* What the program leaves behind becomes ours, so that we know whether there is something.
 	 */
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	pid = start(argv, &mask);
+	pid = start(argv, &mask, &chld);
 	if (pid < 0) {
 		refuse(errno, "no process can be made");
 		rundir_remove(c->root);
