@@ -18,6 +18,7 @@
 #ifndef FRONT_EDGE_H
 #define FRONT_EDGE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -98,7 +99,10 @@ struct front {
 	int pid;        /* the process it was built in */
 	struct mtx lock;
 	struct list files;
-	_Atomic uint32_t reaper; /* the orphan thread runs */
+	bool reaper_runs;         /* it will look at every orphan again */
+	bool reaper_made;         /* and must be joined */
+	_Atomic uint32_t leaving; /* futex: the thread ends now */
+	pthread_t reaper;
 };
 
 int front_create(const struct config *c, struct front **out);
@@ -139,6 +143,8 @@ void file_close_end(struct file *f, int fd, bool closed);
 void file_duped(int oldfd, int newfd);
 /* Looks at every orphan again now. */
 void file_reap(struct front *f);
+/* Ends the thread that looks at orphans; before the front goes. */
+void file_reaper_stop(struct front *f);
 
 /* stat(2) results as a character device's. False: the inode is not one of ours. */
 bool file_fix_stat(struct front *f, struct stat *st);

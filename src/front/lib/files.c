@@ -20,8 +20,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <pthread.h>
-#include <time.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
@@ -78,21 +76,18 @@ static COLD void destroy(struct file *f)
 {
 	struct front *front = f->front;
 
-	mtx_lock(&front->lock);
-	list_del(&f->in_front);
-	mtx_unlock(&front->lock);
-	if (f->kind == FILE_CTX) {
+	if (f->kind == FILE_CTX)
 		iommufd_ctx_put(f->ctx);
-	} else {
+	else
 		vfio_file_release(f->vfio);
-		if (f->bound) {
-			mtx_lock(&front->lock);
-			fd_close_hidden(f->fdev->lock_fd);
-			f->fdev->lock_fd = -1;
-			mtx_unlock(&front->lock);
-		}
-	}
 	fd_close_hidden(f->probe);
+	mtx_lock(&front->lock);
+	if (f->kind == FILE_DEVICE && f->bound) {
+		fd_close_hidden(f->fdev->lock_fd);
+		f->fdev->lock_fd = -1;
+	}
+	list_del(&f->in_front); /* last: an empty list says that the machine can go */
+	mtx_unlock(&front->lock);
 	mtx_lock(&pool_lock);
 	list_add_tail(&free_files, &f->in_front);
 	mtx_unlock(&pool_lock);
@@ -168,71 +163,91 @@ static bool held_somewhere(struct file *f)
 	return sys_fcntl(f->probe, F_OFD_GETLK, (long)&fl) == 0 && fl.l_type != F_UNLCK;
 }
 
-/* Drops the life of every file that nobody holds; true while orphans are left. */
-static bool reap_once(struct front *front)
+/* An orphan that nobody holds any more; it is one no longer. */
+static struct file *next_dead(struct front *front)
 {
-	struct file *dead;
-	bool orphans;
+	struct file *dead = NULL;
 
-	do {
-		dead = NULL;
-		orphans = false;
-		mtx_lock(&front->lock);
-		list_for_each(pos, &front->files) {
-			struct file *f = list_entry(pos, struct file, in_front);
+	mtx_lock(&front->lock);
+	list_for_each(pos, &front->files) {
+		struct file *f = list_entry(pos, struct file, in_front);
 
-			if (!f->orphan)
-				continue;
-			if (!dead && !held_somewhere(f)) {
-				f->orphan = false;
-				dead = f;
-			} else {
-				orphans = true;
-			}
+		if (f->orphan && !held_somewhere(f)) {
+			f->orphan = false;
+			dead = f;
+			break;
 		}
-		mtx_unlock(&front->lock);
-		if (dead)
-			file_put(dead);
-	} while (dead);
-	return orphans;
+	}
+	mtx_unlock(&front->lock);
+	return dead;
 }
 
 void file_reap(struct front *front)
 {
-	reap_once(front);
+	struct file *dead;
+
+	while ((dead = next_dead(front)))
+		file_put(dead);
+}
+
+/* False, and entered as ended, when there is nothing left to look at. */
+static bool still_needed(struct front *front)
+{
+	bool needed = false;
+
+	mtx_lock(&front->lock);
+	list_for_each(pos, &front->files)
+		needed |= list_entry(pos, struct file, in_front)->orphan;
+	needed = needed && !atomic_load(&front->leaving);
+	front->reaper_runs = needed;
+	mtx_unlock(&front->lock);
+	return needed;
 }
 
 static void *reaper(void *arg)
 {
 	struct front *front = arg;
-	struct timespec ts = { .tv_nsec = 2000000 };
+	unsigned ms = 2;
 
 	do {
-		sys_call(SYS_nanosleep, (long)&ts, 0, 0, 0, 0, 0);
-		if (ts.tv_nsec < 100000000)
-			ts.tv_nsec *= 2;
-		if (!reap_once(front))
-			atomic_store(&front->reaper, 0);
-	} while (atomic_load(&front->reaper));
+		futex_wait_ms(&front->leaving, 0, ms);
+		if (ms < 100)
+			ms *= 2;
+		file_reap(front);
+	} while (still_needed(front));
 	return NULL;
 }
 
-/* A thread that takes no signals of the program's. */
+/* A thread that takes no signals of the program's. Without one, the next open or close looks. */
 static void start_reaper(struct front *front)
 {
 	uint64_t all = ~0ull, old;
-	pthread_attr_t attr;
-	pthread_t t;
 
-	if (atomic_exchange(&front->reaper, 1))
-		return;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	sys_call(SYS_rt_sigprocmask, 0, (long)&all, (long)&old, 8, 0, 0);
-	if (pthread_create(&t, &attr, reaper, front))
-		atomic_store(&front->reaper, 0); /* the next close or open looks again */
+	mtx_lock(&front->lock);
+	if (!front->reaper_runs && !atomic_load(&front->leaving)) {
+		if (front->reaper_made) /* it has said its last */
+			pthread_join(front->reaper, NULL);
+		front->reaper_made = !fault_point() &&
+				     !pthread_create(&front->reaper, NULL, reaper, front);
+		front->reaper_runs = front->reaper_made;
+	}
+	mtx_unlock(&front->lock);
 	sys_call(SYS_rt_sigprocmask, 2, (long)&old, 0, 8, 0, 0);
-	pthread_attr_destroy(&attr);
+}
+
+void file_reaper_stop(struct front *front)
+{
+	bool made;
+
+	mtx_lock(&front->lock);
+	made = front->reaper_made && front->pid == (int)sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	front->reaper_made = false;
+	atomic_store(&front->leaving, 1);
+	mtx_unlock(&front->lock);
+	futex_wake(&front->leaving, 1);
+	if (made)
+		pthread_join(front->reaper, NULL);
 }
 
 /*
@@ -398,7 +413,7 @@ int file_open_ctx(struct front *front, int flags)
 
 	if (!f)
 		return refuse(ENOMEM, "no memory for the file");
-	reap_once(front);
+	file_reap(front);
 	rc = iommufd_ctx_create(front->machine, &f->ctx);
 	if (rc)
 		goto err_file;
@@ -427,7 +442,7 @@ int file_open_device(struct front *front, unsigned index, int flags)
 	f = alloc_file();
 	if (!f)
 		return refuse(ENOMEM, "no memory for the file");
-	reap_once(front);
+	file_reap(front);
 	rc = vfio_file_open(front->devs[index].pci, &f->vfio);
 	if (rc)
 		goto err_file;

@@ -145,6 +145,7 @@ void front_destroy(struct front *f)
 {
 	if (!f)
 		return;
+	file_reaper_stop(f);
 	(void)BUG_ON(!list_empty(&f->files));
 	for (unsigned i = 0; i < f->n_devs; i++)
 		vfio_pci_destroy(f->devs[i].pci);

@@ -154,7 +154,8 @@ int rundir_create(struct config *c)
 	char text[8192];
 	int rc, n;
 
-	if (fault_point() || (!make_folder(c, getenv("XDG_RUNTIME_DIR")) && !make_folder(c, "/tmp")))
+	if (fault_point() ||
+	    (!make_folder(c, getenv("XDG_RUNTIME_DIR")) && !make_folder(c, "/tmp")))
 		return refuse(EACCES, "no run folder can be made in XDG_RUNTIME_DIR or /tmp");
 	rc = write_picture(c);
 	n = config_print(c, text, sizeof(text));
