@@ -91,6 +91,13 @@ bool frame_marked(struct region *fr, uint32_t fp, bool aliased)
 	return host_of(fr, fp) == (aliased ? HOST_BUSY_AT : HOST_BUSY);
 }
 
+/* The page is a frame in its own place. */
+static bool movable(struct region *r, uint32_t p)
+{
+	return r->kind == REGION_PRIVATE && !pa_in_hole(r->base + ((uint64_t)p << PAGE_LG2)) &&
+	       !host_of(r, p) && pins_of(r, p);
+}
+
 static int mark_page(struct physmap *pm, struct region *r, uint32_t p, struct runs *runs)
 {
 	uint64_t va = r->base + ((uint64_t)p << PAGE_LG2);
@@ -99,8 +106,7 @@ static int mark_page(struct physmap *pm, struct region *r, uint32_t p, struct ru
 	struct region *fr = frame_of(pm, r, p, &fp, &aliased);
 	int rc;
 
-	if (!aliased &&
-	    (r->kind != REGION_PRIVATE || pa_in_hole(va) || host_of(r, p) || !pins_of(r, p)))
+	if (!aliased && !movable(r, p))
 		return 0;
 	rc = host_ensure(fr, fp, 1);
 	if (!rc)
@@ -184,6 +190,32 @@ static int unmark_chunk(struct physmap *pm, struct region *r, uint32_t p, uint32
 			host_set(fr, fp, (uintptr_t)va);
 	}
 	return 0;
+}
+
+/* 1: a frame has its bytes there. */
+static int find_chunk(struct physmap *pm, struct region *r, uint32_t p, uint32_t end,
+		      struct runs *runs)
+{
+	(void)runs;
+	if (!r->aliases[p / CHUNK_PAGES] && !pins_any(r, p, end - p))
+		return 0;
+	for (; p < end; p++) {
+		bool aliased;
+		uint32_t fp;
+		struct region *fr = frame_of(pm, r, p, &fp, &aliased);
+
+		if (aliased || movable(fr, fp))
+			return 1;
+	}
+	return 0;
+}
+
+bool marks_present(uint64_t va, uint64_t last)
+{
+	for (struct physmap *pm = maps_first(); pm; pm = pm->next)
+		if (may_move(pm, va, last) && each_chunk(pm, va, last, find_chunk, NULL))
+			return true;
+	return false;
 }
 
 int marks_set(uint64_t va, uint64_t last, struct runs *runs)

@@ -86,7 +86,7 @@ int vma_unmapping(uint64_t va, uint64_t len);
  */
 int vma_discarding(uint64_t va, uint64_t len);
 
-/* Some private page of the range is pinned (or was, and its frame has not been forgotten yet). */
+/* Some frame of private memory has its bytes in the range now. */
 bool vma_pinned(uint64_t va, uint64_t len);
 
 /*

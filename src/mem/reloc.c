@@ -181,7 +181,7 @@ bool vma_pinned(uint64_t va, uint64_t len)
 
 	if (!page_range(&va, len, &last) || !maps_walk_begin())
 		return false;
-	found = marks_needed(va, last);
+	found = marks_present(va, last);
 	maps_walk_end();
 	return found;
 }

@@ -32,8 +32,10 @@ void reloc_begin(uint64_t *saved);     /* be the mover; signals are held off */
 void reloc_end(const uint64_t *saved); /* wakes who waits for a frame */
 
 /* marks.c: the mover's. */
-/* Some frame may have its bytes in [va, last]. May be called without being the mover. */
+/* Some frame may have its bytes in [va, last]: quick, lock-free. Also for who is not the mover. */
 bool marks_needed(uint64_t va, uint64_t last);
+/* Some frame has: exact. Takes the maps' locks. */
+bool marks_present(uint64_t va, uint64_t last);
 /* Marks every frame with its bytes in [va, last]; @runs: where. -ENOMEM: marks_clear() then. */
 int marks_set(uint64_t va, uint64_t last, struct runs *runs);
 /* Everything marked there is as before. */
