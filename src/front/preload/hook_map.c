@@ -8,7 +8,9 @@
 #include <sys/shm.h>
 
 #include "base/bits.h"
+#include "base/sys.h"
 #include "mem/mm.h"
+#include "mem/vma.h"
 
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
@@ -72,13 +74,16 @@ static COLD void *map_device(struct file *f, int fd, void *addr, size_t len, int
  */
 static COLD void *map_over_pinned(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	void *va, *aside = NEXT(mmap)(NULL, len, prot, flags & ~MAP_FIXED, fd, off);
+	void *va = MAP_FAILED, *aside;
 	struct leaving l;
 	int why;
 
-	if (aside == MAP_FAILED)
+	/* Among the engine's mappings: the kernel might choose a hole that is @addr itself. */
+	why = -sys_mmap(NULL, len, prot, flags & ~MAP_FIXED, fd, (uint64_t)off, &aside);
+	if (why) {
+		errno = why;
 		return MAP_FAILED;
-	va = MAP_FAILED;
+	}
 	if (leave_begin(&l, (uintptr_t)addr, len)) {
 		va = NEXT(mremap)(aside, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
 		why = errno;
@@ -89,7 +94,7 @@ static COLD void *map_over_pinned(void *addr, size_t len, int prot, int flags, i
 	}
 	if (va == MAP_FAILED) {
 		why = errno;
-		NEXT(munmap)(aside, len);
+		sys_munmap(aside, len);
 		errno = why;
 	}
 	return va;
@@ -233,4 +238,19 @@ API void *shmat(int id, const void *addr, int flags)
 	if (va != (void *)-1 && vma_tracking() && !shmctl(id, IPC_STAT, &ds))
 		vma_rescan((uintptr_t)va, ds.shm_segsz);
 	return va;
+}
+
+/* Shared memory is the engine's too, but what stands there next must not be taken for it. */
+API int shmdt(const void *addr)
+{
+	struct leaving l = { 0 };
+	struct vma_seg seg;
+	int rc;
+
+	if (vma_tracking() && !vma_query((uintptr_t)addr, false, &seg) &&
+	    seg.start == (uintptr_t)addr && !leave_begin(&l, seg.start, seg.last - seg.start + 1))
+		return -1;
+	rc = NEXT(shmdt)(addr);
+	leave_end(&l, !rc);
+	return rc;
 }
