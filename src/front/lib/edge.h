@@ -129,6 +129,11 @@ struct file *file_get(int fd);
 void file_put(struct file *f);
 /* The same, but asks the kernel what the number is (fstat) and corrects the cache. */
 struct file *file_get_verified(struct front *front, int fd);
+/*
+ * For a number that is none of this process's: -ENODEV with a reason when it is a placeholder of
+ * another one (inherited across exec, passed by a socket), 0 when it is not.
+ */
+int file_foreign(int fd);
 /* True when the cache has an entry: one load; for hooks that must be cheap. */
 bool file_maybe(int fd);
 

@@ -27,7 +27,8 @@
 #include "base/sys.h"
 #include "base/why.h"
 
-#define CACHE_FDS 65536
+#define CACHE_FDS       65536
+#define PLACEHOLDER_LEN (16ull << 40)
 
 static struct file *_Atomic cache[CACHE_FDS];
 static struct mtx pool_lock = MTX_INIT(LOCK_POOL);
@@ -153,6 +154,25 @@ struct file *file_get_verified(struct front *front, int fd)
 		file_put(f);
 	}
 	return front && S_ISREG(st.st_mode) ? find_by_identity(front, fd, &st) : NULL;
+}
+
+int file_foreign(int fd)
+{
+	static const char ctx[] = "/memfd:iommu", dev[] = "/memfd:vfio";
+	char path[40], name[64] = "";
+	struct stat st;
+
+	if (stat_fd(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink ||
+	    st.st_size != (off_t)PLACEHOLDER_LEN)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	sys_call(SYS_readlinkat, AT_FDCWD, (long)path, (long)name, sizeof(name) - 1, 0, 0);
+	if (strncmp(name, ctx, sizeof(ctx) - 1) && strncmp(name, dev, sizeof(dev) - 1))
+		return 0;
+	return refuse(ENODEV,
+		      "descriptor %d was opened by another process: its machine is not ours, open "
+		      "the device anew",
+		      fd);
 }
 
 /* Somewhere a descriptor or a mapping of the placeholder is left. */
@@ -369,7 +389,7 @@ static int make_placeholder(struct file *f, const char *name, int flags, int *fd
 	*fd = rc;
 	/* Offsets of regions start at index << 40; an access beyond the end of a memfd is SIGBUS.
 	 */
-	rc = sys_ftruncate(*fd, 16ull << 40);
+	rc = sys_ftruncate(*fd, PLACEHOLDER_LEN);
 	if (!rc)
 		rc = stat_fd(*fd, &st);
 	if (!rc)

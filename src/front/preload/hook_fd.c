@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
+#include "base/why.h"
 #include "mem/guard.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -51,15 +52,28 @@ static COLD bool is_kvm_file(uintptr_t arg)
 	return f != NULL;
 }
 
-/* A call on one of our files, or on a number that may have become one unseen. */
-static NOINLINE struct file *examine(struct file *f, int fd, unsigned long req)
+/* Found out about the number behind a call that the cache alone cannot place. */
+struct found {
+	struct file *f;
+	int rc; /* -ENODEV: another process's */
+};
+
+static NOINLINE struct found examine(struct file *f, int fd)
 {
+	bool foreign_command = f != NULL;
+	struct found r = { 0 };
+
 	/* A foreign command on our number (isatty, FIONBIO): is it still ours? */
 	if (f)
 		file_put(f);
-	else if ((req >> 8 & 0xff) != IOCTL_TYPE_OURS)
-		return NULL;
-	return file_get_verified(preload_front_now(), fd);
+	r.f = file_get_verified(preload_front_now(), fd);
+	if (!r.f && !foreign_command) {
+		why_clear();
+		r.rc = file_foreign(fd);
+		if (r.rc)
+			explain_refusal("ioctl", fd, r.rc);
+	}
+	return r;
 }
 
 API int ioctl(int fd, unsigned long req, ...)
@@ -73,8 +87,13 @@ API int ioctl(int fd, unsigned long req, ...)
 	arg = va_arg(ap, uintptr_t);
 	va_end(ap);
 	f = file_get(fd);
-	if (unlikely(!f != ((req >> 8 & 0xff) != IOCTL_TYPE_OURS)))
-		f = examine(f, fd, req);
+	if (unlikely(!f != ((req >> 8 & 0xff) != IOCTL_TYPE_OURS))) {
+		struct found found = examine(f, fd);
+
+		if (found.rc)
+			return (int)edge_ret(found.rc);
+		f = found.f;
+	}
 	if (likely(!f)) {
 		if (unlikely((uint32_t)req == KVM_SET_DEVICE_ATTR) && is_kvm_file(arg))
 			return 0;
