@@ -213,10 +213,18 @@ API int uiommufd_next_fault(struct uiommufd_machine *m, uint64_t after, struct u
 static void on_fault(void *arg, const struct iommu_fault *f)
 {
 	struct uiommufd_machine *m = arg;
+	struct iommu_fault_log *log = &m->front->machine->faults;
+	void (*fn)(void *arg, const struct uiommufd_fault *fault);
 	struct uiommufd_fault pub;
 
+	/* The log has let go of its lock: both may have changed since it chose us. */
+	mtx_lock(&log->lock);
+	fn = m->fault_fn;
+	arg = m->fault_arg;
+	mtx_unlock(&log->lock);
 	to_public(f, &pub);
-	m->fault_fn(m->fault_arg, &pub);
+	if (fn)
+		fn(arg, &pub);
 }
 
 API void uiommufd_on_fault(struct uiommufd_machine *m,
