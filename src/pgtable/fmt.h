@@ -41,6 +41,15 @@ struct pt_fmt {
 	uint64_t (*make_leaf)(const struct pt *t, uint64_t pa, uint64_t attrs, unsigned item);
 	/* The format has an entry for @prot (which is not empty). */
 	bool (*prot_ok)(const struct pt *t, unsigned prot);
+
+	/*
+	 * Bits that hardware sets on its own; all 0: none. An access sets @accessed in the leaf
+	 * and @table_accessed in the pointers on the way. A leaf is dirty when (e & dirty_mask) ==
+	 * dirty, which no entry that is not present may fulfil; @dirty_flip is the one bit of the
+	 * mask in which a clean one differs, set or clear.
+	 */
+	uint64_t accessed, table_accessed;
+	uint64_t dirty_mask, dirty, dirty_flip;
 };
 
 static ALWAYS_INLINE unsigned fmt_granule(const struct pt_fmt *f, const struct pt *t)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Intel VT-d second stage: the walkers folded for it, and which geometries there are. */
 #include "base/why.h"
+#include "pgtable/dirty.h"
 #include "pgtable/fmt_vtdss.h"
 #include "pgtable/formats.h"
 #include "pgtable/map.h"
@@ -21,6 +22,12 @@ static size_t vtdss_unmap(struct pt *t, uint64_t iova, uint64_t len, struct pt_g
 static int vtdss_walk(const struct pt *t, uint64_t iova, struct pt_walk_result *r)
 {
 	return pt_walk_with(&vtdss_fmt, t, iova, r);
+}
+
+static uint64_t vtdss_dirty(struct pt *t, uint64_t iova, uint64_t len, unsigned flags,
+			    pt_dirty_fn fn, void *arg)
+{
+	return pt_dirty_with(&vtdss_fmt, t, iova, len, flags, fn, arg);
 }
 
 /*
@@ -60,4 +67,5 @@ const struct pt_format pt_format_vtdss = {
 	.map = vtdss_map,
 	.unmap = vtdss_unmap,
 	.walk = vtdss_walk,
+	.dirty = vtdss_dirty,
 };

@@ -5,7 +5,8 @@
  * Source: Intel Virtualization Technology for Directed I/O, second-stage paging entries. There is
  * no present bit: an entry is present when it allows something. The walk ANDs R and W over all
  * levels, so pointers allow both and the leaf decides. Kept zero: execute (2), the memory type
- * (6:3), accessed and dirty (8, 9), transient mapping (62), and the software bits.
+ * (6:3), transient mapping (62), and the software bits. Accessed and dirty (8, 9) are 0 in a new
+ * entry and hardware's from then on; where the unit does not use them they are ignored.
  */
 #ifndef PGTABLE_FMT_VTDSS_H
 #define PGTABLE_FMT_VTDSS_H
@@ -15,6 +16,8 @@
 #define VTDSS_R    (1ull << 0)
 #define VTDSS_W    (1ull << 1)
 #define VTDSS_PS   (1ull << 7)
+#define VTDSS_A    (1ull << 8)  /* accessed: leaf and pointer */
+#define VTDSS_D    (1ull << 9)  /* dirty: leaf */
 #define VTDSS_SNP  (1ull << 11) /* leaf: force snoop; pointer: reserved */
 #define VTDSS_TM   (1ull << 62) /* needs a device TLB that takes the hint; ours has none */
 #define VTDSS_ADDR 0x000ffffffffff000ull
@@ -112,6 +115,11 @@ static const struct pt_fmt vtdss_fmt = {
 	.attrs = vtdss_attrs,
 	.make_leaf = vtdss_make_leaf,
 	.prot_ok = vtdss_prot_ok,
+	.accessed = VTDSS_A,
+	.table_accessed = VTDSS_A,
+	.dirty_mask = VTDSS_D,
+	.dirty = VTDSS_D,
+	.dirty_flip = VTDSS_D,
 };
 
 #endif

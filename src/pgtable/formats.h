@@ -11,6 +11,9 @@ struct pt_gather;
 struct pt_walk_result;
 struct pt_fmt;
 
+/* Told of [first, last], bytes of IOVA. */
+typedef void (*pt_dirty_fn)(void *arg, uint64_t first, uint64_t last);
+
 /* Formats whose walk pt_fast.h inlines have an id; others have 0. */
 enum pt_format_id {
 	PT_VTD = 1, /* Intel VT-d second stage */
@@ -31,6 +34,9 @@ struct pt_format {
 		   struct pt_gather *g);
 	size_t (*unmap)(struct pt *t, uint64_t iova, uint64_t len, struct pt_gather *g);
 	int (*walk)(const struct pt *t, uint64_t iova, struct pt_walk_result *r);
+	/* pt_dirty_read(); NULL: the format has no dirty bit. */
+	uint64_t (*dirty)(struct pt *t, uint64_t iova, uint64_t len, unsigned flags, pt_dirty_fn fn,
+			  void *arg);
 };
 
 /* NULL: no such format. */

@@ -8,6 +8,8 @@
  * Who excludes whom
  *   pt_map, pt_unmap    the caller guarantees that no two of them run at once on overlapping
  *                       IOVA. On disjoint IOVA they need no lock at all, even inside one table.
+ *   pt_dirty_read       as if it were a map or unmap of the range, but any number of them at once.
+ *   pt_access           in a read-side section, with whatever else.
  *   pt_walk, pt_visit   never wait for anybody. A table that a map or unmap took out is on the
  *                       caller's gather list, and the caller frees it after the readers that
  *                       might still look at it are gone (the DMA fence).
@@ -215,6 +217,39 @@ static inline size_t pt_unmap(struct pt *t, uint64_t iova, uint64_t len, struct 
  */
 static inline int pt_walk(const struct pt *t, uint64_t iova, struct pt_walk_result *r);
 
+/**
+ * pt_access() - set accessed and dirty bits for an access that goes through, as hardware does
+ * @write: the access writes: its leaf becomes dirty
+ * @r:     what pt_walk() has just found for @iova; the entry is kept up to date
+ *
+ * Writes nothing that is set already. Inside the read-side section of the walk.
+ *
+ * Return: the rights that further accesses may use without asking again: PT_READ, and PT_WRITE when
+ *         the leaf is dirty. 0: an entry has changed since; walk again
+ */
+unsigned pt_access(const struct pt *t, uint64_t iova, bool write, struct pt_walk_result *r);
+
+#define PT_DIRTY_NO_CLEAR (1u << 0)
+
+/**
+ * pt_dirty_read() - tell what was written in [iova, iova + len), and forget it
+ * @flags: PT_DIRTY_NO_CLEAR: do not forget
+ * @fn:    called in the order of IOVA with ranges of dirty entries, joined where they touch
+ *
+ * An entry is dirty as a whole. One that reaches out of the range is told of as far as the range
+ * goes and stays dirty, for whoever asks for the rest. Holes, and what the table does not decode,
+ * are skipped.
+ *
+ * A cleared bit is sure to be set again only after invalidation: until then a device may write
+ * through what it remembers. Whoever clears therefore invalidates, and waits, before what was told
+ * is used. Cannot fail, allocates nothing.
+ *
+ * Locks:  none; see the top of this file
+ * Return: bytes told of
+ */
+static inline uint64_t pt_dirty_read(struct pt *t, uint64_t iova, uint64_t len, unsigned flags,
+				     pt_dirty_fn fn, void *arg);
+
 /* The words for @why, without a final full stop. */
 const char *pt_why_text(enum pt_why why);
 
@@ -280,6 +315,12 @@ static inline size_t pt_unmap(struct pt *t, uint64_t iova, uint64_t len, struct 
 static inline int pt_walk(const struct pt *t, uint64_t iova, struct pt_walk_result *r)
 {
 	return t->format->walk(t, iova, r);
+}
+
+static inline uint64_t pt_dirty_read(struct pt *t, uint64_t iova, uint64_t len, unsigned flags,
+				     pt_dirty_fn fn, void *arg)
+{
+	return t->format->dirty ? t->format->dirty(t, iova, len, flags, fn, arg) : 0;
 }
 
 #endif

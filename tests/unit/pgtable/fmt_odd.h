@@ -5,18 +5,21 @@
  * bits repeat the highest one, and a root smaller than the other tables. It shows that the walkers
  * are what they claim to be.
  *
- * Entry: 0 present, 1 table, 2 read, 3 write, 9:4 log2 of the page, 51:14 address.
+ * Entry: 0 present, 1 table, 2 read, 3 write, 9:4 log2 of the page, 51:14 address; of a leaf: 10
+ * clean (of one that can be written: set in a new one, cleared by a write), 11 accessed.
  * IOVA: 3 levels of 11 bits, but 4 in the root: 14 + 22 + 4 = 40 bits.
  */
 #ifndef TEST_FMT_ODD_H
 #define TEST_FMT_ODD_H
 
+#include "pgtable/dirty.h"
 #include "pgtable/formats.h"
 #include "pgtable/map.h"
 #include "pgtable/unmap.h"
 #include "pgtable/walk.h"
 
-#define ODD_ADDR 0x000fffffffffc000ull
+#define ODD_ADDR  0x000fffffffffc000ull
+#define ODD_CLEAN 0x400ull
 
 static ALWAYS_INLINE bool odd_present(uint64_t e)
 {
@@ -62,7 +65,7 @@ static ALWAYS_INLINE bool odd_malformed(const struct pt *t, uint64_t e, unsigned
 
 	if (e & 2)
 		return !level || s || e & ~(ODD_ADDR | 3);
-	return e & ~(ODD_ADDR | 0x3fd) || s < 14 + 11 * level || s >= 14 + 11 * (level + 1) ||
+	return e & ~(ODD_ADDR | 0xffd) || s < 14 + 11 * level || s >= 14 + 11 * (level + 1) ||
 	       e & ODD_ADDR & ((1ull << s) - 1);
 }
 
@@ -78,7 +81,7 @@ static ALWAYS_INLINE uint64_t odd_attrs(const struct pt *t, unsigned prot, unsig
 {
 	(void)t;
 	(void)level;
-	return 1 | (prot & 3) << 2 | size_lg2 << 4;
+	return 1 | (prot & 3) << 2 | size_lg2 << 4 | (prot & PT_WRITE ? ODD_CLEAN : 0);
 }
 
 static ALWAYS_INLINE uint64_t odd_make_leaf(const struct pt *t, uint64_t pa, uint64_t attrs,
@@ -113,6 +116,10 @@ static const struct pt_fmt odd_fmt = {
 	.attrs = odd_attrs,
 	.make_leaf = odd_make_leaf,
 	.prot_ok = odd_prot_ok,
+	.accessed = 0x800,
+	.dirty_mask = ODD_CLEAN | 8 | 3,
+	.dirty = 8 | 1,
+	.dirty_flip = ODD_CLEAN,
 };
 
 static int odd_setup(struct pt *t, const struct pt_config *c, unsigned levels)
@@ -144,6 +151,12 @@ static int odd_walk(const struct pt *t, uint64_t iova, struct pt_walk_result *r)
 	return pt_walk_with(&odd_fmt, t, iova, r);
 }
 
+static uint64_t odd_dirty(struct pt *t, uint64_t iova, uint64_t len, unsigned flags, pt_dirty_fn fn,
+			  void *arg)
+{
+	return pt_dirty_with(&odd_fmt, t, iova, len, flags, fn, arg);
+}
+
 static const struct pt_format odd_format = {
 	.name = "odd",
 	.title = "a format for tests",
@@ -155,6 +168,7 @@ static const struct pt_format odd_format = {
 	.map = odd_map,
 	.unmap = odd_unmap,
 	.walk = odd_walk,
+	.dirty = odd_dirty,
 };
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "base/why.h"
 #include "fmt_odd.h"
+#include "pgtable/fmt_vtdss.h"
 #include "pgtable/pt.h"
 #include "table_arena.h"
 
@@ -26,6 +27,9 @@ struct run {
 	uint64_t seed, op;
 	uint64_t first, last; /* window */
 	uint64_t granule, large, huge;
+	uint8_t *dirty; /* of the entry that each granule is in */
+	uint8_t *told;
+	uint64_t end; /* of what was told of last, +1; 0: nothing */
 };
 
 static uint64_t rnd(struct run *r)
@@ -125,6 +129,28 @@ static void compare_all(struct run *r)
 	check(r, s.bytes == bytes);
 }
 
+/* An entry is dirty from a write to it on, until it is read whole. */
+static void model_dirty(struct run *r, uint64_t iova, bool dirty)
+{
+	const struct model_page *p = model_at(&r->m, iova);
+	uint64_t i = (p->start - r->m.base) / r->granule;
+
+	memset(r->dirty + i, dirty, (1ull << p->lg2) / r->granule);
+}
+
+/* What is not mapped is not dirty, and will not be when it is mapped. */
+static void forget_unmapped(struct run *r, uint64_t iova, uint64_t len)
+{
+	uint64_t first = (iova - r->m.base) / r->granule;
+	/* the last one may reach out of the range, by what the largest page has */
+	uint64_t page = 1ull << min_u64(highest_bit(r->pt.pgsizes), 31);
+	uint64_t n = min_u64((len + page) / r->granule, r->m.n - first);
+
+	for (uint64_t i = first; i < first + n; i++)
+		if (!r->m.page[i].lg2)
+			r->dirty[i] = 0;
+}
+
 static void step_map(struct run *r)
 {
 	uint64_t iova = some_iova(r), len = some_len(r, iova);
@@ -159,11 +185,73 @@ static void step_unmap(struct run *r)
 	len = below(r, 16) ? min_u64(len << below(r, 7), r->last - iova + 1) : r->last - iova + 1;
 	pt_gather_init(&g);
 	n = model_unmap(&r->m, iova, len);
+	forget_unmapped(r, iova, len);
 	check(r, pt_unmap(&r->pt, iova, len, &g) == n);
 	check(r, !n || (g.first <= iova && g.last >= iova + len - 1));
 	compare_at(r, iova);
 	compare_at(r, iova + len - 1);
 	pt_gather_free(&r->pt, &g);
+}
+
+static void step_access(struct run *r)
+{
+	for (unsigned n = 1 + (unsigned)below(r, 64); n--;) {
+		uint64_t iova = some_iova(r) + below(r, r->granule);
+		bool write = below(r, 2);
+		struct pt_walk_result w, again;
+		unsigned rights;
+
+		if (pt_walk(&r->pt, iova, &w) || (write && !(w.prot & PT_WRITE)))
+			continue;
+		rights = pt_access(&r->pt, iova, write, &w);
+		check(r, rights & PT_READ);
+		check(r, !write || rights & PT_WRITE);
+		check(r, pt_walk(&r->pt, iova, &again) == 0 && again.entry == w.entry);
+		check(r, again.pa == w.pa && again.prot == w.prot && again.size_lg2 == w.size_lg2);
+		if (write)
+			model_dirty(r, iova, true);
+	}
+}
+
+static void told(void *arg, uint64_t first, uint64_t last)
+{
+	struct run *r = arg;
+	uint64_t i = (first - r->m.base) / r->granule;
+
+	check(r, !r->end || first > r->end); /* in order, and joined */
+	check(r, !(first & (r->granule - 1)) && !((last + 1) & (r->granule - 1)) && last >= first);
+	r->end = last + 1;
+	memset(r->told + i, 1, (last - first + 1) / r->granule);
+}
+
+static void step_dirty(struct run *r)
+{
+	uint64_t iova = some_iova(r), len = some_len(r, iova), bytes = 0, n;
+	bool clear = below(r, 4), whole = below(r, 3) == 0;
+
+	if (whole) {
+		iova = r->first;
+		len = r->last - r->first + 1;
+	}
+	r->end = 0;
+	n = pt_dirty_read(&r->pt, iova, len, clear ? 0 : PT_DIRTY_NO_CLEAR, told, r);
+	for (uint64_t at = iova; at < iova + len; at += r->granule) {
+		uint64_t i = (at - r->m.base) / r->granule;
+		const struct model_page *p = &r->m.page[i];
+
+		bytes += r->dirty[i] ? r->granule : 0;
+		check(r, r->told[i] == (r->dirty[i] != 0));
+		r->told[i] = 0;
+		if (clear && r->dirty[i] && p->start >= iova &&
+		    p->start + (1ull << p->lg2) <= iova + len && at == p->start) {
+			/* what is told of below stays to be compared */
+			memset(r->dirty + i + 1, 2, (1ull << p->lg2) / r->granule - 1);
+			r->dirty[i] = 0;
+		} else if (r->dirty[i] == 2) {
+			r->dirty[i] = 0;
+		}
+	}
+	check(r, n == bytes);
 }
 
 static void play(struct run *r, const struct pt_format *format, struct pt_config *c, uint64_t base)
@@ -177,6 +265,9 @@ static void play(struct run *r, const struct pt_format *format, struct pt_config
 	assert_int_equal(pt_init_format(&r->pt, format, c), 0);
 	r->granule = 1ull << pt_granule_lg2(&r->pt);
 	assert_true(model_init(&r->m, base, len + 2 * GIB, pt_granule_lg2(&r->pt), r->pt.pgsizes));
+	r->dirty = calloc(r->m.n, 1);
+	r->told = calloc(r->m.n, 1);
+	assert_true(r->dirty && r->told);
 	r->first = base;
 	r->last = base + len - 1;
 	r->rng = r->seed * 0x9e3779b97f4a7c15ull | 1;
@@ -185,6 +276,9 @@ static void play(struct run *r, const struct pt_format *format, struct pt_config
 			step_map(r);
 		else
 			step_unmap(r);
+		step_access(r);
+		if (below(r, 4) == 0)
+			step_dirty(r);
 		for (unsigned i = 0; i < 8; i++)
 			compare_at(r, r->first + below(r, len));
 		if (r->op % 256 == 0)
@@ -199,6 +293,8 @@ static void play(struct run *r, const struct pt_format *format, struct pt_config
 	pt_destroy(&r->pt);
 	check(r, r->arena.out == 0 && r->arena.dirty == 0);
 	model_finish(&r->m);
+	free(r->dirty);
+	free(r->told);
 	table_arena_finish(&r->arena);
 }
 
@@ -250,6 +346,58 @@ static void any_sequence__without_1g_pages__as_the_model(void **state)
 	sequence(4, 7 * GIB, true, ALL_SIZES & ~(1ull << 30));
 }
 
+/* VT-d whose bit 10 says "clean": dirty bits of the other kind in a format of single items. */
+static uint64_t inverse_attrs(const struct pt *t, unsigned prot, unsigned level, unsigned size_lg2)
+{
+	return vtdss_attrs(t, prot, level, size_lg2) | (prot & PT_WRITE ? 1ull << 10 : 0);
+}
+
+static const struct pt_fmt inverse_fmt = {
+	.granule_lg2 = 12,
+	.bits = 9,
+	.present = vtdss_present,
+	.is_table = vtdss_is_table,
+	.table_addr = vtdss_table_addr,
+	.prot = vtdss_prot,
+	.leaf_lg2 = vtdss_leaf_lg2,
+	.leaf_pa = vtdss_leaf_pa,
+	.malformed = vtdss_malformed,
+	.make_table = vtdss_make_table,
+	.attrs = inverse_attrs,
+	.make_leaf = vtdss_make_leaf,
+	.prot_ok = vtdss_prot_ok,
+	.dirty_mask = 1ull << 10 | VTDSS_W,
+	.dirty = VTDSS_W,
+	.dirty_flip = 1ull << 10,
+};
+
+static int inverse_map(struct pt *t, uint64_t iova, uint64_t pa, uint64_t len, unsigned prot,
+		       struct pt_gather *g)
+{
+	return pt_map_with(&inverse_fmt, t, iova, pa, len, prot, g);
+}
+
+static uint64_t inverse_dirty(struct pt *t, uint64_t iova, uint64_t len, unsigned flags,
+			      pt_dirty_fn fn, void *arg)
+{
+	return pt_dirty_with(&inverse_fmt, t, iova, len, flags, fn, arg);
+}
+
+static void any_sequence__clean_bit_of_single_items__as_the_model(void **state)
+{
+	struct run r = { .large = 2 * MIB, .huge = GIB };
+	struct pt_format inverse = *pt_format_find("vtd");
+	struct pt_config c;
+
+	(void)state;
+	inverse.fmt = &inverse_fmt;
+	inverse.map = inverse_map;
+	inverse.dirty = inverse_dirty;
+	table_arena_init(&r.arena);
+	c = table_arena_config(&r.arena, 4, true);
+	play(&r, &inverse, &c, 0);
+}
+
 static void any_sequence__odd_format_lower_half__as_the_model(void **state)
 {
 	(void)state;
@@ -269,6 +417,7 @@ int main(void)
 		cmocka_unit_test(any_sequence__3_levels_by_callback__as_the_model),
 		cmocka_unit_test(any_sequence__5_levels_across_256t__as_the_model),
 		cmocka_unit_test(any_sequence__without_1g_pages__as_the_model),
+		cmocka_unit_test(any_sequence__clean_bit_of_single_items__as_the_model),
 		cmocka_unit_test(any_sequence__odd_format_lower_half__as_the_model),
 		cmocka_unit_test(any_sequence__odd_format_upper_half__as_the_model),
 	};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * May threads work in one table without a lock, as long as their ranges are disjoint?
+ * May threads work in one table without a lock, as long as their ranges are disjoint? And does
+ * hardware's marking of entries go with that?
  *
  * A program of its own, so that it can run in a ThreadSanitizer build. Mappers own slices of a
  * window that share tables at every level; readers walk all of it all the time. Tables are given
@@ -229,11 +230,119 @@ static void pt_map__same_tables_missing__one_installs(void **state)
 	table_arena_finish(&s.arena);
 }
 
+/* ---- dirty bits: accessors mark, a reader tells and forgets, a mapper changes neighbours ---- */
+
+#define PAGES 300u
+
+struct marks {
+	struct table_arena arena;
+	struct pt pt;
+	_Atomic uint64_t round;        /* number of the read that is under way or comes next */
+	_Atomic uint64_t wrote[PAGES]; /* the highest round in which a write began */
+	uint64_t reported[PAGES];      /* the last read that told of it */
+	_Atomic uint64_t bad;
+	_Atomic bool stop;
+};
+
+static void *marker(void *arg)
+{
+	struct marks *m = arg;
+	uint64_t x = 88172645463325252ull ^ (uintptr_t)&x;
+
+	while (!atomic_load_explicit(&m->stop, memory_order_relaxed)) {
+		uint64_t page, round, was;
+		struct pt_walk_result r;
+		unsigned rights;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		page = x % PAGES;
+		round = atomic_load(&m->round);
+		do {
+			if (pt_walk(&m->pt, page * 0x1000, &r))
+				break;
+			rights = pt_access(&m->pt, page * 0x1000, true, &r);
+		} while (!rights);
+		atomic_fetch_add(&m->bad, r.why != PT_OK || r.pa != PA_DELTA + page * 0x1000);
+		was = atomic_load(&m->wrote[page]);
+		while (was < round && !atomic_compare_exchange_weak(&m->wrote[page], &was, round))
+			;
+	}
+	return NULL;
+}
+
+static void *neighbour(void *arg)
+{
+	struct marks *m = arg;
+
+	while (!atomic_load_explicit(&m->stop, memory_order_relaxed)) {
+		const uint64_t at = PAGES * 0x1000;
+		struct pt_gather g;
+
+		pt_gather_init(&g);
+		if (pt_map(&m->pt, at, at + PA_DELTA, 0x3000, PT_READ | PT_WRITE, &g))
+			atomic_fetch_add(&m->bad, 1);
+		atomic_fetch_add(&m->bad, pt_unmap(&m->pt, at, 0x3000, &g) != 0x3000);
+	}
+	return NULL;
+}
+
+static void note(void *arg, uint64_t first, uint64_t last)
+{
+	struct marks *m = arg;
+
+	for (uint64_t i = first >> 12; i <= last >> 12; i++)
+		m->reported[i] = atomic_load(&m->round);
+}
+
+static void one_read(struct marks *m)
+{
+	pt_dirty_read(&m->pt, 0, PAGES * 0x1000, 0, note, m);
+	atomic_fetch_add(&m->round, 1);
+}
+
+/* No IOTLB here: each write asks the table, so each is told of by a read that ends after it. */
+static void pt_dirty_read__writers_in_threads__nothing_lost(void **state)
+{
+	static struct marks m;
+	pthread_t id[3];
+	struct pt_config c;
+	struct pt_gather g;
+
+	(void)state;
+	m = (struct marks){ .round = 1 };
+	table_arena_init(&m.arena);
+	c = table_arena_config(&m.arena, 4, true);
+	assert_int_equal(pt_init(&m.pt, &c), 0);
+	pt_gather_init(&g);
+	assert_int_equal(
+		pt_map(&m.pt, 0, PA_DELTA, PAGES * 0x1000, PT_READ | PT_WRITE | PT_SMALL, &g), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&id[i], NULL, i < 2 ? marker : neighbour, &m), 0);
+	for (unsigned i = 0; i < (BUILT_WITH_TSAN ? 2000 : 20000); i++)
+		one_read(&m);
+	atomic_store(&m.stop, true);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(id[i], NULL);
+	one_read(&m);
+	assert_int_equal(atomic_load(&m.bad), 0);
+	for (unsigned i = 0; i < PAGES; i++)
+		assert_true(m.reported[i] >= atomic_load(&m.wrote[i]));
+	assert_int_equal(pt_check(&m.pt), 0);
+	pt_unmap(&m.pt, 0, GIB, &g);
+	pt_gather_free(&m.pt, &g);
+	pt_destroy(&m.pt);
+	assert_int_equal(m.arena.dirty, 0);
+	table_arena_finish(&m.arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pt__disjoint_ranges_in_threads__no_lock_needed),
 		cmocka_unit_test(pt_map__same_tables_missing__one_installs),
+		cmocka_unit_test(pt_dirty_read__writers_in_threads__nothing_lost),
 	};
 
 	return cmocka_run_group_tests_name("pt_threads", tests, NULL, NULL);
