@@ -14,6 +14,7 @@
 #include "base/why.h"
 #include "iommu/kinds.h"
 #include "mem/fence.h"
+#include "pgtable/pt_fast.h"
 
 #define HISTORY_SEQ 0x3ffull /* addresses are multiples of 1 KiB at least */
 
@@ -93,43 +94,11 @@ void iommu_domain_destroy(struct iommu_domain *dom)
 	mem_free(dom);
 }
 
-/*
- * Maps with the granule alone: in pieces that begin at a multiple of the next page size or lack
- * their last granule can no larger page form.
- */
-static int map_small(struct iommu_domain *dom, uint64_t iova, uint64_t pa, uint64_t len,
-		     unsigned prot, struct pt_gather *g)
-{
-	uint64_t granule = dom->pgsizes & -dom->pgsizes, larger = dom->pgsizes & ~granule;
-	uint64_t done = 0, n;
-	int rc = 0;
-
-	if (!larger)
-		return pt_map(&dom->pt, iova, pa, len, prot, g);
-	larger &= -larger;
-	for (; done < len; done += n) {
-		n = min_u64(len - done, larger - ((iova + done) & (larger - 1)));
-		if (n == larger)
-			n -= granule;
-		rc = pt_map(&dom->pt, iova + done, pa + done, n, prot, g);
-		if (rc)
-			break;
-	}
-	if (rc && done) {
-		/* DMA may have used the part that stood for a moment: a whole unmap is due. */
-		pt_unmap(&dom->pt, iova, done, g);
-		iommu_domain_sync(dom, g);
-	}
-	return rc;
-}
-
 int iommu_domain_map(struct iommu_domain *dom, uint64_t iova, uint64_t pa, uint64_t len,
 		     unsigned prot, bool small_pages, struct pt_gather *g)
 {
 	/* Nothing to invalidate: "not present" is not cached (CAP.CM = 0). */
-	if (unlikely(small_pages))
-		return map_small(dom, iova, pa, len, prot, g);
-	return pt_map(&dom->pt, iova, pa, len, prot, g);
+	return pt_map(&dom->pt, iova, pa, len, small_pages ? prot | PT_SMALL : prot, g);
 }
 
 static void history_add(struct domain_history *h, uint64_t start, uint64_t last)
@@ -195,7 +164,7 @@ int iommu_domain_iova_to_pa(struct iommu_domain *dom, uint64_t iova, uint64_t *p
 	struct pt_walk_result r;
 	uint64_t size;
 
-	if (pt_walk(&dom->pt, iova, &r))
+	if (pt_walk_fast(&dom->pt, iova, &r))
 		return -ENOENT;
 	size = 1ull << r.size_lg2;
 	*pa = r.pa;

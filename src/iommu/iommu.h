@@ -33,9 +33,11 @@ struct iommu_resv {
 	enum iommu_resv_type type;
 };
 
+struct iommu;
 struct iommu_device;
 struct iommu_domain;
 struct iommu_fault_log;
+struct uiommufd_option;
 
 /* What GET_HW_INFO hands out. */
 struct iommu_hw_info_data {
@@ -56,13 +58,29 @@ struct iommu_kind {
 	 * -EOPNOTSUPP flags that the kind does not have; -ENOMEM.
 	 */
 	int (*domain_init)(struct iommu_domain *dom, uint32_t flags);
+	/* What can be chosen ("vtd,levels=3"): ends with a NULL key; NULL: nothing. */
+	const struct uiommufd_option *options;
+	/* Takes one of @options, or -EINVAL with a reason. */
+	int (*configure)(struct iommu *iommu, const char *key, const char *value);
 };
 
 extern const struct iommu_kind *const iommu_kinds[]; /* NULL at the end */
-const struct iommu_kind *iommu_kind_find(const char *name);
+/* The kind in "KIND" or "KIND,KEY=VALUE...", NULL: no such kind. */
+const struct iommu_kind *iommu_kind_find(const char *text);
+
+/**
+ * iommu_configure() - choose kind and options of an IOMMU
+ * @iommu: its kind and options are set; the rest is left alone
+ * @text:  "KIND[,KEY=VALUE]..."
+ *
+ * Return: 0; -EINVAL no such kind, option or value: the reason says which. Then *@iommu has kind
+ *         and options that are not to be used
+ */
+int iommu_configure(struct iommu *iommu, const char *text);
 
 struct iommu {
 	const struct iommu_kind *kind;
+	unsigned levels; /* option: of its page tables, 0: the kind's usual number */
 	struct physmap *pm;
 	struct iommu_fault_log *faults; /* where its faults go; NULL: nowhere */
 	unsigned index;                 /* dmar0, dmar1, ... */
@@ -99,6 +117,8 @@ struct iommu_domain {
 	uint32_t flags;       /* ABI flags it was made with */
 	_Atomic uint64_t gen; /* IOTLB generation: entries of an older one are dead */
 	bool enforces_coherency;
+	bool dirty;            /* its entries have dirty bits */
+	_Atomic bool tracking; /* and DMA sets them */
 	struct pt pt;
 	uint64_t aperture_start, aperture_last, pgsizes;
 	uint64_t irq_start,
@@ -133,6 +153,34 @@ void iommu_domain_unmap(struct iommu_domain *dom, uint64_t iova, uint64_t len, s
  * what was unmapped before. Any locks may be held; not from inside a section.
  */
 void iommu_domain_sync(struct iommu_domain *dom, struct pt_gather *g);
+
+/**
+ * iommu_domain_set_dirty_tracking() - let DMA set accessed and dirty bits, or no more
+ *
+ * Bits that are set stay. Idempotent. When it returns, every access acts by the new rule.
+ *
+ * Locks:  any; not from inside a section
+ * Return: 0; -EOPNOTSUPP the domain was made without IOMMU_HWPT_ALLOC_DIRTY_TRACKING
+ */
+int iommu_domain_set_dirty_tracking(struct iommu_domain *dom, bool on);
+
+#define IOMMU_DIRTY_NO_CLEAR (1u << 0) /* as in the ABI: they stay dirty */
+#define IOMMU_DIRTY_NO_SYNC  (1u << 1) /* of a series of reads; iommu_domain_sync() ends it */
+
+/**
+ * iommu_domain_read_dirty() - what did devices write in [iova, iova + len)?
+ * @record: told of ranges in the order of IOVA, within the request, joined where they touch
+ *
+ * An entry is dirty as a whole. One that reaches out of the request is told of as far as that goes
+ * and stays dirty, for whoever asks for the rest. What is told of is clean afterwards; the IOTLB
+ * has forgotten it, and the writes that were told of are over. A write meanwhile is told of now or
+ * next time. Whether the domain tracks makes no difference. Allocates nothing.
+ *
+ * Locks:  any; the caller holds the range, shared with other readers. Not from inside a section
+ * Return: 0; -EOPNOTSUPP as above
+ */
+int iommu_domain_read_dirty(struct iommu_domain *dom, uint64_t iova, uint64_t len, unsigned flags,
+			    pt_dirty_fn record, void *arg);
 /*
  * 0, or -ENOENT. *@len: bytes from there to the end of the entry. The caller holds the range, or
  * knows otherwise that no table there is freed meanwhile.

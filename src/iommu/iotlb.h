@@ -5,7 +5,8 @@
  * Each thread that does DMA has its own, hung on its fence slot, so nothing is shared and nobody
  * else ever touches it. An entry is alive while its generation is the domain's, loaded inside the
  * section in which the entry is used; tags are never reused, so a dead domain's entries match
- * nothing. Absence is not cached.
+ * nothing. Absence is not cached. In a domain that tracks, an entry lacks the right to write until
+ * its leaf is dirty, so that the write which has to set the bit goes to the table.
  *
  * Two direct-mapped parts: one entry per 4 KiB for small pages, one per 2 MiB for larger ones.
  * Either remembers the size of its leaf, so a transfer looks a large page up once.

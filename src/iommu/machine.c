@@ -12,11 +12,16 @@
 
 int machine_create(const struct machine_opts *opts, struct machine **out)
 {
+	struct iommu iommu = { .kind = opts->kind };
 	struct machine *m;
-	int rc;
+	int rc = 0;
 
-	if (!opts->kind)
-		return refuse(EINVAL, "a machine needs a kind of IOMMU");
+	if (opts->iommu)
+		rc = iommu_configure(&iommu, opts->iommu);
+	else if (!opts->kind)
+		rc = refuse(EINVAL, "a machine needs a kind of IOMMU");
+	if (rc)
+		return rc;
 	iotlb_setup();
 	rc = function_setup();
 	if (!rc)
@@ -33,7 +38,7 @@ int machine_create(const struct machine_opts *opts, struct machine **out)
 	if (rc)
 		goto err_physmap;
 	iommu_fault_log_init(&m->faults);
-	m->iommu.kind = opts->kind;
+	m->iommu = iommu;
 	m->iommu.pm = m->pm;
 	m->iommu.faults = &m->faults;
 	mtx_init(&m->lock, LOCK_MACHINE);

@@ -26,10 +26,12 @@ struct machine {
 
 struct machine_opts {
 	const struct iommu_kind *kind;
+	const char *iommu; /* instead: "KIND[,KEY=VALUE]..."; only looked at by the call */
 	struct physmap_opts phys;
 };
 
-/* -EINVAL no kind; -ENOMEM, or what the memory layer says. Also sets up what the process has once.
+/* -EINVAL no kind, or not such a one; -ENOMEM, or what the memory layer says. Also sets up what the
+ * process has once.
  */
 int machine_create(const struct machine_opts *opts, struct machine **out);
 /* Functions are destroyed by it; no context or file is left. NULL is fine. */

@@ -33,8 +33,7 @@ static void vtd_hw_info__registers__consistent(void **state)
 	memcpy(&v, d.data, sizeof(v));
 	assert_int_equal(v.flags, IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17);
 	assert_int_equal(v.__reserved, 0);
-	assert_int_equal(bits(v.cap_reg, 12, 8), 1 << 2); /* SAGAW: 4 levels */
-	assert_int_equal(pt_levels(&k->dom->pt), 4);
+	assert_int_equal(bits(v.cap_reg, 12, 8), 1 << (pt_levels(&k->dom->pt) - 2)); /* SAGAW */
 	assert_int_equal((1ull << (bits(v.cap_reg, 21, 16) + 1)) - 1, k->dom->aperture_last);
 	assert_int_equal(bits(v.cap_reg, 37, 34), 3); /* SSLPS */
 	assert_int_equal(k->dom->pgsizes, 4 * KIB | 2 * MIB | GIB);
@@ -45,10 +44,13 @@ static void vtd_hw_info__registers__consistent(void **state)
 	assert_int_equal(bits(v.ecap_reg, 3, 3), k->dev.irq_isolated);
 	assert_int_equal(bits(v.ecap_reg, 2, 2), k->m->iommu.kind->ats);
 	assert_int_equal(bits(v.ecap_reg, 7, 7), k->dom->enforces_coherency);
-	assert_int_equal(bits(v.ecap_reg, 26, 26), 0); /* NEST */
+	assert_int_equal(bits(v.ecap_reg, 26, 26), 0); /* NEST, which needs FSTS */
+	assert_int_equal(bits(v.ecap_reg, 47, 47), 0); /* FSTS */
 	assert_int_equal(bits(v.ecap_reg, 40, 40), k->m->iommu.kind->max_pasids != 0);
-	assert_int_equal(bits(v.ecap_reg, 43, 43), 0); /* SMTS */
+	assert_int_equal(bits(v.ecap_reg, 43, 43), 1); /* SMTS, for: */
 	assert_int_equal(bits(v.ecap_reg, 45, 45), k->m->iommu.kind->dirty);
+	assert_int_equal(bits(v.ecap_reg, 46, 46), 1); /* SSTS, which SSADS needs */
+	assert_int_equal(bits(v.ecap_reg, 48, 48), 1); /* SMPWC, likewise */
 }
 
 static void vtd_domain__leaf__has_snp(void **state)

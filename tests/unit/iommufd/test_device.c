@@ -587,7 +587,8 @@ static void hw_info__buffer__prefix_and_zeroed_tail(void **state)
 	memset(buf, 0xee, sizeof(buf));
 	expect_rc(get_info(k, &c), 0);
 	assert_int_equal(c.data_len, sizeof(struct iommu_hw_info_vtd));
-	assert_int_equal(c.out_capabilities, IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED);
+	assert_int_equal(c.out_capabilities,
+			 IOMMU_HW_CAP_DIRTY_TRACKING | IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED);
 	assert_int_equal(c.out_max_pasid_log2, 0);
 	assert_int_not_equal(((struct iommu_hw_info_vtd *)(void *)buf)->cap_reg, 0);
 	for (size_t i = sizeof(struct iommu_hw_info_vtd); i < sizeof(buf); i++)
