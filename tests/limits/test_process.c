@@ -186,18 +186,18 @@ static int exec_inherited(int iommu, int dev)
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	uint16_t id = 0xffff;
 
-	if (ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) != -1 || errno != ENOTTY)
+	if (ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) != -1 || errno != ENODEV)
 		return 1;
 	if (pread(dev, &id, 2, (off_t)VFIO_PCI_CONFIG_REGION_INDEX << 40) != 2 || id != 0)
 		return 2;
 	if (open("/dev/iommu", O_RDWR) < 0) /* now with a machine of its own */
 		return 3;
-	if (ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) != -1 || errno != ENOTTY)
+	if (ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) != -1 || errno != ENODEV)
 		return 4;
 	return 0;
 }
 
-static void exec__inherited_files__enotty(void **state)
+static void exec__inherited_files__enodev(void **state)
 {
 	struct client *c = *state;
 	int iommu = dup(c->iommu), dev = dup(c->dev); /* without close-on-exec */
@@ -227,7 +227,7 @@ int main(int argc, char **argv)
 		CASE(fork__living_child__does_not_keep_the_device),
 		CASE(fork__child_exits__parents_dma_unaffected),
 		CASE(fork__copy_on_write__device_stays_with_the_parent),
-		CASE(exec__inherited_files__enotty),
+		CASE(exec__inherited_files__enodev),
 		CASE(exec__opens_its_own__works_while_the_device_is_free),
 	};
 
