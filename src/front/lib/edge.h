@@ -146,8 +146,11 @@ struct file *file_close_begin(int fd);
 void file_close_end(struct file *f, int fd, bool closed);
 /* @newfd now names what @oldfd names (dup, dup2, F_DUPFD). */
 void file_duped(int oldfd, int newfd);
-/* Looks at every orphan again now. */
+/* Somewhere a descriptor or a mapping of the placeholder is left. */
+bool file_held(struct file *f);
+/* Looks at every orphan again now; has a thread do so until there is none. */
 void file_reap(struct front *f);
+void file_watch_orphans(struct front *f);
 /* Ends the thread that looks at orphans; before the front goes. */
 void file_reaper_stop(struct front *f);
 

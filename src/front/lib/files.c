@@ -175,101 +175,6 @@ int file_foreign(int fd)
 		      fd);
 }
 
-/* Somewhere a descriptor or a mapping of the placeholder is left. */
-static bool held_somewhere(struct file *f)
-{
-	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	return sys_fcntl(f->probe, F_OFD_GETLK, (long)&fl) == 0 && fl.l_type != F_UNLCK;
-}
-
-/* An orphan that nobody holds any more; it is one no longer. */
-static struct file *next_dead(struct front *front)
-{
-	struct file *dead = NULL;
-
-	mtx_lock(&front->lock);
-	list_for_each(pos, &front->files) {
-		struct file *f = list_entry(pos, struct file, in_front);
-
-		if (f->orphan && !held_somewhere(f)) {
-			f->orphan = false;
-			dead = f;
-			break;
-		}
-	}
-	mtx_unlock(&front->lock);
-	return dead;
-}
-
-void file_reap(struct front *front)
-{
-	struct file *dead;
-
-	while ((dead = next_dead(front)))
-		file_put(dead);
-}
-
-/* False, and entered as ended, when there is nothing left to look at. */
-static bool still_needed(struct front *front)
-{
-	bool needed = false;
-
-	mtx_lock(&front->lock);
-	list_for_each(pos, &front->files)
-		needed |= list_entry(pos, struct file, in_front)->orphan;
-	needed = needed && !atomic_load(&front->leaving);
-	front->reaper_runs = needed;
-	mtx_unlock(&front->lock);
-	return needed;
-}
-
-static void *reaper(void *arg)
-{
-	struct front *front = arg;
-	unsigned ms = 2;
-
-	do {
-		futex_wait_ms(&front->leaving, 0, ms);
-		if (ms < 100)
-			ms *= 2;
-		file_reap(front);
-	} while (still_needed(front));
-	return NULL;
-}
-
-/* A thread that takes no signals of the program's. Without one, the next open or close looks. */
-static void start_reaper(struct front *front)
-{
-	uint64_t all = ~0ull, old;
-
-	sys_call(SYS_rt_sigprocmask, 0, (long)&all, (long)&old, 8, 0, 0);
-	mtx_lock(&front->lock);
-	if (!front->reaper_runs && !atomic_load(&front->leaving)) {
-		if (front->reaper_made) /* it has said its last */
-			pthread_join(front->reaper, NULL);
-		front->reaper_made = !fault_point() &&
-				     !pthread_create(&front->reaper, NULL, reaper, front);
-		front->reaper_runs = front->reaper_made;
-	}
-	mtx_unlock(&front->lock);
-	sys_call(SYS_rt_sigprocmask, 2, (long)&old, 0, 8, 0, 0);
-}
-
-void file_reaper_stop(struct front *front)
-{
-	bool made;
-
-	mtx_lock(&front->lock);
-	made = front->reaper_made && front->pid == (int)sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
-	front->reaper_made = false;
-	atomic_store(&front->leaving, 1);
-	mtx_unlock(&front->lock);
-	futex_wake(&front->leaving, 1);
-	if (made)
-		pthread_join(front->reaper, NULL);
-}
-
 /*
  * The process whose memory this is: a vfork child has another number, a forked one has memory of
  * its own and tells us (files_forked).
@@ -318,7 +223,7 @@ void file_close_end(struct file *f, int fd, bool closed)
 	if (!closed) {
 		cache_number(f, fd);
 	} else if (!f->nfds && !f->orphan) {
-		dead = !held_somewhere(f);
+		dead = !file_held(f);
 		orphan = f->orphan = !dead;
 	}
 	mtx_unlock(&front->lock);
@@ -326,7 +231,7 @@ void file_close_end(struct file *f, int fd, bool closed)
 		file_put(f);
 	file_put(f);
 	if (orphan)
-		start_reaper(front);
+		file_watch_orphans(front);
 }
 
 void file_duped(int oldfd, int newfd)
