@@ -2,7 +2,9 @@
 /* What do forked children and exec'd programs have of their parent's files and memory? */
 #include "client.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -163,6 +165,49 @@ static void fork__copy_on_write__device_stays_with_the_parent(void **state)
 	munmap(p, 2 * PAGE);
 }
 
+/* ---- threads ---- */
+
+static unsigned threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	unsigned n = 0;
+
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static int first_dma(void *arg)
+{
+	struct client c;
+
+	(void)arg;
+	if (client_try_open(&c))
+		return 1;
+	if (threads() != 1)
+		return 2;
+	if (dma_put(&c, c.ring_iova + 2 * PAGE, 'x'))
+		return 3;
+	if (threads() != 2)
+		return 4;
+	/* What the kernel wants a process with one thread for. */
+	if (!unshare(CLONE_NEWUSER) || errno != EINVAL)
+		return 5;
+	return 0;
+}
+
+static void dma__first__one_more_thread(void **state)
+{
+	struct client *c = *state;
+
+	client_close(c);
+	assert_int_equal(in_child(first_dma, NULL), 0);
+	client_open(c);
+}
+
 /* ---- exec ---- */
 
 static int spawn_self(const char *mode, int a, int b)
@@ -227,6 +272,7 @@ int main(int argc, char **argv)
 		CASE(fork__living_child__does_not_keep_the_device),
 		CASE(fork__child_exits__parents_dma_unaffected),
 		CASE(fork__copy_on_write__device_stays_with_the_parent),
+		CASE(dma__first__one_more_thread),
 		CASE(exec__inherited_files__enodev),
 		CASE(exec__opens_its_own__works_while_the_device_is_free),
 	};
