@@ -65,7 +65,7 @@ static void say_domain(struct iommu_fault *f, struct iommu_device *d, const stru
 	if (dom->ops && dom->ops->describe)
 		dom->ops->describe(dom->owner, f->iova, near, sizeof(near));
 	if (near[0])
-		say(f, "; nearest mapping: %s", near);
+		say(f, "; %s", near);
 	if (miss->reason == IOMMU_FAULT_NOT_MAPPED &&
 	    domain_history(dom, f->iova, &start, &last, &ago))
 		say(f, "; 0x%llx-0x%llx was unmapped there, %llu unmap%s ago",
