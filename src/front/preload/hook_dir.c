@@ -20,7 +20,7 @@ API DIR *opendir(const char *path)
 static void fix_type(DIR *d, const char *name, unsigned char *type)
 {
 	if (*type == DT_REG && (!strncmp(name, "vfio", 4) || !strcmp(name, "iommu")) &&
-	    path_is_node_dir(dirfd(d)))
+	    path_in_picture(dirfd(d), NULL, "/dev"))
 		*type = DT_CHR;
 }
 

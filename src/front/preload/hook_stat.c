@@ -189,7 +189,8 @@ static NOINLINE int statx_slow(int dirfd, const char *path, int flags, unsigned 
 	rc = NEXT(statx)(p.dirfd, p.name, flags, mask, stx);
 	if (rc)
 		return rc;
-	if (p.kind >= PATH_IOMMU) {
+	st.st_mode = stx->stx_mode;
+	if (p.kind >= PATH_IOMMU && !S_ISLNK(st.st_mode)) {
 		path_fix_stat(&p, &st);
 		fix_statx(stx, &st);
 	} else if (!(flags & AT_SYMLINK_NOFOLLOW) && path_proc_fd(dirfd, path) >= 0) {

@@ -244,7 +244,8 @@ int path_proc_fd(int dirfd, const char *path)
 
 void path_fix_stat(const struct path *p, struct stat *st)
 {
-	if (p->kind != PATH_IOMMU && p->kind != PATH_DEVICE)
+	/* The names by number are links to the nodes. */
+	if ((p->kind != PATH_IOMMU && p->kind != PATH_DEVICE) || S_ISLNK(st->st_mode))
 		return;
 	st->st_mode = S_IFCHR | (p->kind == PATH_IOMMU ? 0660 : 0600);
 	st->st_rdev = p->kind == PATH_IOMMU ? makedev(10, FRONT_IOMMU_MINOR)
@@ -253,14 +254,16 @@ void path_fix_stat(const struct path *p, struct stat *st)
 	st->st_blocks = 0;
 }
 
-bool path_is_node_dir(int dirfd)
+bool path_in_picture(int fd, const char *name, const char *tree)
 {
 	const char *root = preload_root_now();
 	char dir[PATH_MAX];
-	size_t n;
+	size_t n, k = strlen(tree);
 
-	if (!root || dir_of(dirfd, dir, sizeof(dir)) <= 0)
+	if (!root || (!name && dir_of(fd, dir, sizeof(dir)) <= 0))
 		return false;
+	name = name ? name : dir;
 	n = strlen(root);
-	return !strncmp(dir, root, n) && !strncmp(dir + n, "/dev", 4);
+	return !strncmp(name, root, n) && !strncmp(name + n, tree, k) &&
+	       (!name[n + k] || name[n + k] == '/');
 }

@@ -69,7 +69,7 @@ size_t path_strip_n(char *s, size_t len); /* not NUL-terminated */
 int path_proc_fd(int dirfd, const char *path);
 /* Makes a stat of a placeholder node a character device's. */
 void path_fix_stat(const struct path *p, struct stat *st);
-/* The directory behind @dirfd is that of our device nodes (or /dev itself in our picture). */
-bool path_is_node_dir(int dirfd);
+/* @name, or what is open as @fd when that is NULL, lies in @tree ("/dev", "/sys") of our picture. */
+bool path_in_picture(int fd, const char *name, const char *tree);
 
 #endif
