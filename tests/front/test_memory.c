@@ -179,6 +179,7 @@ static void free__pinned_block__device_keeps_it(void **state)
 	 * program's memory after free(), where glibc (MALLOC_PERTURB_) and the next owner write.
 	 */
 	assert_int_equal(mallopt(M_MMAP_THRESHOLD, 128 << 10), 1);
+	mallopt(M_MMAP_THRESHOLD, 1 << 20); /* blocks of their own, whatever was freed before */
 	assert_int_equal(posix_memalign((void **)&src, PAGE, LEN), 0);
 	fill(src, LEN, 3);
 	memcpy(want, src, LEN);
