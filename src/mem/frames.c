@@ -79,6 +79,16 @@ static int pin_new_alias(struct physmap *pm, struct region *r, uint32_t p, uint3
 	return 0;
 }
 
+/* How many of the @max pages from @va on may be pinned now (marks_hold()). */
+static uint32_t not_held(const struct physmap *pm, uint64_t va, uint32_t max)
+{
+	if (likely(!pm->held_len))
+		return max;
+	if (va - pm->held_va < pm->held_len)
+		return 0;
+	return pm->held_va > va ? (uint32_t)min_u64(max, (pm->held_va - va) >> PAGE_LG2) : max;
+}
+
 /* One stretch. Pages pinned; 0: no room in the sink; -ENOMEM; -EAGAIN: being moved. */
 static long pin_stretch(struct physmap *pm, struct region *r, uint32_t p, uint32_t max,
 			struct run_sink *sink)
@@ -86,8 +96,12 @@ static long pin_stretch(struct physmap *pm, struct region *r, uint32_t p, uint32
 	enum page_class class;
 	struct region *pr;
 	uint64_t pa;
-	uint32_t n = stretch(pm, r, p, max, &class, &pa);
+	uint32_t n;
 
+	max = not_held(pm, r->base + ((uint64_t)p << PAGE_LG2), max);
+	if (!max)
+		return -EAGAIN;
+	n = stretch(pm, r, p, max, &class, &pa);
 	if (class == PAGE_BUSY)
 		return -EAGAIN;
 	if (class == PAGE_NEEDS_ALIAS) {

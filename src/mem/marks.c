@@ -233,6 +233,36 @@ void marks_clear(uint64_t va, uint64_t last)
 		each_chunk(pm, va, last, unmark_chunk, NULL);
 }
 
+int marks_hold(uint64_t va, uint64_t last)
+{
+	for (struct physmap *pm = maps_first(); pm; pm = pm->next)
+		for (uint64_t at = align_down(va, GIB); at <= last; at += GIB)
+			if (!region_get(pm, at))
+				return refuse(ENOMEM, "no memory to move pinned pages to %#llx",
+					      (unsigned long long)va);
+	for (struct physmap *pm = maps_first(); pm; pm = pm->next) {
+		mtx_lock(&pm->lock);
+		pm->held_va = va;
+		pm->held_len = last - va + 1;
+		/* From here on pins go through the lock, as in mark_chunk(). */
+		for (uint64_t at = align_down(va, GIB); at <= last; at += GIB)
+			atomic_fetch_add(&region_at(pm, at)->head.odd, 1);
+		mtx_unlock(&pm->lock);
+	}
+	return 0;
+}
+
+void marks_unhold(uint64_t va, uint64_t last)
+{
+	for (struct physmap *pm = maps_first(); pm; pm = pm->next) {
+		mtx_lock(&pm->lock);
+		pm->held_len = 0;
+		for (uint64_t at = align_down(va, GIB); at <= last; at += GIB)
+			atomic_fetch_sub(&region_at(pm, at)->head.odd, 1);
+		mtx_unlock(&pm->lock);
+	}
+}
+
 void runs_free(struct runs *runs)
 {
 	for (struct run *r = runs->first, *next; r; r = next) {

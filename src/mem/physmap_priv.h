@@ -111,6 +111,7 @@ struct physmap {
 
 	struct mtx lock;                   /* LOCK_PHYSMAP */
 	uint32_t alias_cur, alias_regions; /* index in the window; regions ever used */
+	uint64_t held_va, held_len;        /* addresses where pins wait: frames are moved there */
 	uint64_t moved_pages, alias_pages, file_pages;
 	struct phys_file *files[FILE_HASH];
 	uint64_t *slices;    /* bitmap of the file window's regions in use */

@@ -117,14 +117,11 @@ static int prepare(struct runs *runs)
 	return 0;
 }
 
-static int relocate(uint64_t va, uint64_t last)
+int reloc_away(uint64_t va, uint64_t last)
 {
 	struct runs runs = { NULL, NULL };
-	uint64_t saved;
-	int rc;
+	int rc = marks_set(va, last, &runs);
 
-	reloc_begin(&saved);
-	rc = marks_set(va, last, &runs);
 	if (!rc)
 		rc = prepare(&runs);
 	if (!rc && runs.first) {
@@ -137,8 +134,18 @@ static int relocate(uint64_t va, uint64_t last)
 	}
 	if (rc)
 		marks_clear(va, last);
-	reloc_end(&saved);
 	runs_free(&runs);
+	return rc;
+}
+
+static int relocate(uint64_t va, uint64_t last)
+{
+	uint64_t saved;
+	int rc;
+
+	reloc_begin(&saved);
+	rc = reloc_away(va, last);
+	reloc_end(&saved);
 	return rc;
 }
 

@@ -31,6 +31,9 @@ struct physmap *maps_first(void);      /* then physmap.next */
 void reloc_begin(uint64_t *saved);     /* be the mover; signals are held off */
 void reloc_end(const uint64_t *saved); /* wakes who waits for a frame */
 
+/* reloc.c, the mover's: what is pinned in [va, last] goes to hidden memory. -ENOMEM. */
+int reloc_away(uint64_t va, uint64_t last);
+
 /* marks.c: the mover's. */
 /* Some frame may have its bytes in [va, last]: quick, lock-free. Also for who is not the mover. */
 bool marks_needed(uint64_t va, uint64_t last);
@@ -40,6 +43,12 @@ bool marks_present(uint64_t va, uint64_t last);
 int marks_set(uint64_t va, uint64_t last, struct runs *runs);
 /* Everything marked there is as before. */
 void marks_clear(uint64_t va, uint64_t last);
+/*
+ * Pins at [va, last], where frames are about to be moved, wait until marks_unhold(). Those before
+ * are there to be seen: move them away afterwards. -ENOMEM: nothing is held.
+ */
+int marks_hold(uint64_t va, uint64_t last);
+void marks_unhold(uint64_t va, uint64_t last);
 void runs_free(struct runs *runs);
 /*
  * The frame that has its bytes at page @p of @r: the page itself, or (@aliased) another. The map's

@@ -98,16 +98,14 @@ static void follow(const struct remap *m, const struct runs *runs)
 	}
 }
 
-/* The move itself, to m->new, with frames following. */
-static int move(const struct remap *m)
+/* The move itself, to m->new, where no pin comes between, with frames following. */
+static int move_held(const struct remap *m)
 {
-	uint64_t last = m->old + moved_len(m) - 1, saved;
+	uint64_t last = m->old + moved_len(m) - 1;
 	struct runs runs = { NULL, NULL };
 	void *out;
-	int rc;
+	int rc = marks_set(m->old, last, &runs);
 
-	reloc_begin(&saved);
-	rc = marks_set(m->old, last, &runs);
 	if (!rc)
 		rc = prepare(m, &runs);
 	if (!rc) {
@@ -124,8 +122,25 @@ static int move(const struct remap *m)
 		marks_clear(m->old, last);
 	else
 		follow(m, &runs);
-	reloc_end(&saved);
 	runs_free(&runs);
+	return rc;
+}
+
+static int move(const struct remap *m)
+{
+	uint64_t last = m->new + moved_len(m) - 1, saved;
+	int rc;
+
+	reloc_begin(&saved);
+	rc = marks_hold(m->new, last);
+	if (!rc) {
+		/* Whoever has pinned something there since vma_unmapping() keeps that. */
+		rc = reloc_away(m->new, last);
+		if (!rc)
+			rc = move_held(m);
+		marks_unhold(m->new, last);
+	}
+	reloc_end(&saved);
 	return rc;
 }
 

@@ -272,6 +272,56 @@ static void relocation__pins_and_unpins_at_once__nothing_left_over(void **state)
 	kit_end(&k);
 }
 
+/* The client moves pinned memory onto addresses that other threads are just pinning. */
+static void mremap__onto_what_others_pin__nothing_left_over(void **state)
+{
+	struct pinner w[2] = { 0 };
+	pthread_t t[2];
+	unsigned seed = 9;
+	struct kit k;
+	char *p = kit_map(PAGES);
+
+	(void)state;
+	kit_begin(&k);
+	atomic_store(&stop, false);
+	for (unsigned i = 0; i < 2; i++) {
+		w[i] = (struct pinner){ .k = &k, .area = p, .id = i };
+		assert_int_equal(pthread_create(&t[i], NULL, pinner, &w[i]), 0);
+	}
+	for (int i = 0; in_time(!i) || !w[0].pinned || !w[1].pinned; i++) {
+		unsigned n = 1 + rnd(&seed, 8), from = rnd(&seed, PAGES / 2 - n);
+		unsigned to = PAGES / 2 + rnd(&seed, PAGES / 2 - n);
+		struct phys_run run;
+		unsigned nruns = 0;
+		uint64_t out;
+
+		if (i % 2) { /* and back: an address whose own frame is elsewhere needs an alias */
+			unsigned swap = from;
+
+			from = to;
+			to = swap;
+		}
+		assert_true(mm_pin(k.mm, (uintptr_t)p + from * PAGE_SIZE, 1, 0, &run, 1, &nruns) ==
+			    1);
+		assert_int_equal(vma_remap((uintptr_t)p + from * PAGE_SIZE, n * PAGE_SIZE,
+					   n * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+					   (uintptr_t)p + to * PAGE_SIZE, &out),
+				 0);
+		assert_ptr_not_equal(mmap(p + from * PAGE_SIZE, n * PAGE_SIZE,
+					  PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+				     MAP_FAILED);
+		physmap_unpin(k.pm, &run, false);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_join(t[i], NULL);
+		assert_int_equal(w[i].wrong, 0);
+	}
+	kit_unmap(p, PAGES);
+	kit_end(&k);
+}
+
 /* Shared memory: pins of one object from several threads, the last pin drops its mapping. */
 
 static void *file_pinner(void *arg)
@@ -426,6 +476,7 @@ int main(void)
 		cmocka_unit_test(fence_wait__pointer_changed__old_target_is_never_used),
 		cmocka_unit_test(relocation__devices_at_work__no_byte_is_lost),
 		cmocka_unit_test(relocation__pins_and_unpins_at_once__nothing_left_over),
+		cmocka_unit_test(mremap__onto_what_others_pin__nothing_left_over),
 		cmocka_unit_test(mm_pin__one_file_in_many_threads__pins_add_up),
 		cmocka_unit_test(vma_record__changed_while_read__private_pages_stay_private),
 		cmocka_unit_test(physmap_destroy__while_others_unmap__waits_for_them),
