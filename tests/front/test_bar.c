@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -350,6 +351,39 @@ static void signals__everything_blocked__bar_still_works(void **state)
 	unmap_bar(&m);
 }
 
+static volatile uint8_t *ticking_bar;
+static volatile sig_atomic_t ticks;
+
+static void touch_on_tick(int sig)
+{
+	(void)sig;
+	ticks = ticks + (ticking_bar[REG_VERSION] == 0x33);
+}
+
+/* A handler may come in the middle of any call that looks for BARs in a range. */
+static void signals__handler_touches_bar_during_munmap__no_deadlock(void **state)
+{
+	const struct itimerval often = { .it_interval.tv_usec = 50, .it_value.tv_usec = 50 };
+	const struct itimerval never = { 0 };
+	struct sigaction act = { .sa_handler = touch_on_tick }, old;
+	struct mapped m;
+	uint8_t *pages;
+
+	(void)state;
+	map_bar(&m);
+	ticking_bar = m.bar;
+	pages = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	assert_int_equal(sigaction(SIGALRM, &act, &old), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (unsigned i = 0; i < 300000 || ticks < 100; i++)
+		assert_int_equal(mprotect(pages, PAGE, i & 1 ? PROT_READ : PROT_NONE), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
+	munmap(pages, 4 * PAGE);
+	unmap_bar(&m);
+}
+
 static void crash(void *arg)
 {
 	void *volatile wild = (void *)16;
@@ -432,6 +466,7 @@ int main(void)
 		cmocka_unit_test(bar__mremap__moves_and_does_not_grow),
 		cmocka_unit_test(bar__bad_mappings__errno),
 		cmocka_unit_test(signals__client_handler__gets_its_own_faults),
+		cmocka_unit_test(signals__handler_touches_bar_during_munmap__no_deadlock),
 		cmocka_unit_test(signals__client_crashes__dies_of_it),
 		cmocka_unit_test(threads__access_while_others_map__right_values),
 	};

@@ -35,6 +35,8 @@ static struct mtx lock = MTX_INIT(LOCK_NONE);
 static struct barmap *maps;
 static size_t n_maps, cap_maps;
 static _Atomic size_t any; /* n_maps, for a cheap look without the lock */
+/* From the first entry's start to the last one's end: never less while an entry stays. */
+static _Atomic uintptr_t hull_start, hull_last;
 
 static void enter(uint64_t *mask)
 {
@@ -68,19 +70,28 @@ static int reserve(size_t extra)
 	return 0;
 }
 
+static void note_hull(void)
+{
+	if (n_maps) {
+		atomic_store(&hull_start, maps[0].start);
+		atomic_store(&hull_last, maps[n_maps - 1].last);
+	}
+	atomic_store(&any, n_maps);
+}
+
 static void insert_at(size_t i, struct barmap m)
 {
 	memmove(&maps[i + 1], &maps[i], (n_maps - i) * sizeof(*maps));
 	maps[i] = m;
 	n_maps++;
-	atomic_store(&any, n_maps);
+	note_hull();
 }
 
 static void remove_at(size_t i)
 {
 	memmove(&maps[i], &maps[i + 1], (n_maps - i - 1) * sizeof(*maps));
 	n_maps--;
-	atomic_store(&any, n_maps);
+	note_hull();
 }
 
 /* First entry that ends at or after @addr. */
@@ -154,16 +165,19 @@ static size_t cut(uintptr_t start, uintptr_t last)
 	return i;
 }
 
-/* Some entry meets the range; without it, not even the signal mask is touched. */
+/* Some entry meets the range; far from all entries, not even the signal mask is touched. */
 static bool meets(uintptr_t addr, uintptr_t last)
 {
+	uint64_t mask;
 	bool found;
 	size_t i;
 
-	mtx_lock(&lock);
+	if (likely(last < atomic_load(&hull_start) || addr > atomic_load(&hull_last)))
+		return false;
+	enter(&mask);
 	i = lower(addr);
 	found = i < n_maps && maps[i].start <= last;
-	mtx_unlock(&lock);
+	leave(&mask);
 	return found;
 }
 
