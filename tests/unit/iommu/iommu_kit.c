@@ -24,9 +24,9 @@ void guard_restore(void)
 	sigaction(SIGBUS, &saved_bus, NULL);
 }
 
-int kit_setup(void **state)
+int kit_setup_as(void **state, const char *iommu, uint32_t flags)
 {
-	const struct machine_opts opts = { .kind = iommu_kind_find("vtd") };
+	const struct machine_opts opts = { .iommu = iommu };
 	struct kit *k = mem_zalloc(sizeof(*k));
 
 	assert_non_null(k);
@@ -34,10 +34,15 @@ int kit_setup(void **state)
 	assert_int_equal(machine_group(k->m, -1, &k->g), 0);
 	iommu_device_init(&k->dev, k->g, "0000:05:00.0", 0, 5 << 8);
 	assert_int_equal(iommu_group_claim(k->g, &owner), 0);
-	assert_int_equal(iommu_domain_create(&k->m->iommu, 0, &k->dom), 0);
+	assert_int_equal(iommu_domain_create(&k->m->iommu, flags, &k->dom), 0);
 	assert_int_equal(iommu_group_attach(k->g, k->dom), 0);
 	*state = k;
 	return 0;
+}
+
+int kit_setup(void **state)
+{
+	return kit_setup_as(state, "vtd", 0);
 }
 
 int kit_teardown(void **state)

@@ -35,6 +35,8 @@ struct kit {
 
 /* cmocka set-up and tear-down; *state is the kit. All pins and buffers go with it. */
 int kit_setup(void **state);
+/* The same behind an IOMMU "KIND,KEY=VALUE...", with a domain of these ABI flags. */
+int kit_setup_as(void **state, const char *iommu, uint32_t flags);
 int kit_teardown(void **state);
 
 /*

@@ -53,6 +53,102 @@ static void vtd_hw_info__registers__consistent(void **state)
 	assert_int_equal(bits(v.ecap_reg, 48, 48), 1); /* SMPWC, likewise */
 }
 
+static int setup_3(void **state)
+{
+	return kit_setup_as(state, "vtd,levels=3", 0);
+}
+
+static int setup_5(void **state)
+{
+	return kit_setup_as(state, "vtd,levels=5", 0);
+}
+
+/* The highest page of the aperture translates; what is above faults. */
+static void vtd_levels__last_page__dma(void **state)
+{
+	struct kit *k = *state;
+	uint64_t last = k->dom->aperture_last, v = 0;
+	char *p = kit_buf(k, PAGE_SIZE, PAGE_SIZE);
+
+	assert_int_equal(last, (1ull << (12 + 9 * k->m->iommu.levels)) - 1);
+	assert_int_equal(pt_levels(&k->dom->pt), k->m->iommu.levels);
+	kit_map(k, last - PAGE_MASK, p, PAGE_SIZE, IOMMU_READ | IOMMU_WRITE);
+	for (unsigned i = 0; i < 2; i++) { /* a miss and a hit */
+		assert_int_equal(iommu_dma_store(&k->dev, 0, last - 7, 0x1234567890 + i, 8), 0);
+		assert_int_equal(iommu_dma_load(&k->dev, 0, last - 7, &v, 8), 0);
+		assert_int_equal(v, 0x1234567890 + i);
+	}
+	assert_memory_equal(p + PAGE_SIZE - 8, &v, 8);
+	expect_fault(k, iommu_dma_load(&k->dev, 0, last + 1, &v, 8), last + 1, IOMMU_FAULT_ADDRESS);
+	kit_unmap(k, k->dom, last - PAGE_MASK, PAGE_SIZE);
+	expect_fault(k, iommu_dma_load(&k->dev, 0, last - 7, &v, 8), last - 7,
+		     IOMMU_FAULT_NOT_MAPPED);
+}
+
+static void iommu_configure__words__kind_and_levels(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned levels;
+	} good[] = {
+		{ "vtd", 0 },          { "vtd,levels=3", 3 },          { "vtd,levels=4", 4 },
+		{ "vtd,levels=5", 5 }, { "vtd,levels=5,levels=3", 3 },
+	};
+	static const char *const bad[] = {
+		"",
+		",levels=3",
+		"vt",
+		"vtdd",
+		"vtd,",
+		"vtd,levels",
+		"vtd,levels=",
+		"vtd,levels=2",
+		"vtd,levels=6",
+		"vtd,levels=33",
+		"vtd,level=3",
+		"vtd,levels=3,",
+		"vtd,levels=3,x=1",
+		"vtd,=3",
+		"vtd,levels=333333333333333333333333333333333333333333333333333333333333333333333",
+	};
+	struct machine *m = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(good); i++) {
+		struct iommu iommu = { .levels = 9 };
+
+		assert_int_equal(iommu_configure(&iommu, good[i].text), 0);
+		assert_ptr_equal(iommu.kind, iommu_kind_find("vtd"));
+		assert_ptr_equal(iommu_kind_find(good[i].text), iommu.kind);
+		assert_int_equal(iommu.levels, good[i].levels);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		const struct machine_opts opts = { .iommu = bad[i] };
+		struct iommu iommu = { 0 };
+
+		why_clear();
+		assert_int_equal(iommu_configure(&iommu, bad[i]), -EINVAL);
+		assert_string_not_equal(why_last(), "");
+		assert_int_equal(machine_create(&opts, &m), -EINVAL);
+		assert_null(m);
+	}
+}
+
+/* What the table of options says is what configure() takes. */
+static void kind_options__every_kind__told(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; iommu_kinds[i]; i++) {
+		const struct uiommufd_option *o = iommu_kinds[i]->options;
+
+		assert_true(!o || iommu_kinds[i]->configure);
+		for (; o && o->key; o++) {
+			assert_true(o->value_hint && o->value_hint[0]);
+			assert_true(o->help && o->help[0]);
+		}
+	}
+}
+
 static void vtd_domain__leaf__has_snp(void **state)
 {
 	struct kit *k = *state;
@@ -87,6 +183,14 @@ int main(void)
 		cmocka_unit_test(kind_find__every_name__itself),
 		cmocka_unit_test_setup_teardown(vtd_hw_info__registers__consistent, kit_setup,
 						kit_teardown),
+		cmocka_unit_test_setup_teardown(vtd_hw_info__registers__consistent, setup_3,
+						kit_teardown),
+		cmocka_unit_test_setup_teardown(vtd_hw_info__registers__consistent, setup_5,
+						kit_teardown),
+		cmocka_unit_test_setup_teardown(vtd_levels__last_page__dma, setup_3, kit_teardown),
+		cmocka_unit_test_setup_teardown(vtd_levels__last_page__dma, setup_5, kit_teardown),
+		cmocka_unit_test(iommu_configure__words__kind_and_levels),
+		cmocka_unit_test(kind_options__every_kind__told),
 		cmocka_unit_test_setup_teardown(vtd_domain__leaf__has_snp, kit_setup, kit_teardown),
 		cmocka_unit_test_setup_teardown(device_resv__kind_and_own__in_order, kit_setup,
 						kit_teardown),
