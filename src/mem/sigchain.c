@@ -57,6 +57,9 @@ static TLS uint32_t wish;               /* bit 0 SIGSEGV, bit 1 SIGBUS: the clie
 static TLS uint32_t pending;            /* came while blocked by wish */
 static TLS const struct frame *running; /* innermost client handler; may be stale (longjmp) */
 
+/* AddressSanitizer would move locals to a heap of its own, where addresses tell no order. */
+#define REAL_STACK __attribute__((no_sanitize_address))
+
 static unsigned index_of(int sig)
 {
 	return sig == SIGBUS;
@@ -175,7 +178,7 @@ static const struct frame *interrupted(const ucontext_t *uc, struct frame *copy)
 	return NULL;
 }
 
-static void call_client(const struct kact *a, int sig, siginfo_t *si, ucontext_t *uc)
+REAL_STACK static void call_client(const struct kact *a, int sig, siginfo_t *si, ucontext_t *uc)
 {
 	struct frame f, copy;
 	const struct frame *outer;
