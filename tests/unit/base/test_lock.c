@@ -335,8 +335,10 @@ static void assert_held_free(void)
 static void lock__rank_broken__aborts_in_debug(void **state)
 {
 	(void)state;
-	if (!LOCK_CHECK)
+	if (!LOCK_CHECK) {
+		print_message("# ranks are checked in debug builds only (-Db_ndebug=false)\n");
 		skip();
+	}
 	assert_true(aborts(lock_inverted));
 	assert_true(aborts(lock_inverted_rw));
 	assert_true(aborts(lock_same_rank));

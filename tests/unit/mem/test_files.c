@@ -341,8 +341,10 @@ static void mm_pin__read_only_then_writable__becomes_writable(void **state)
 	char *p, *q;
 
 	(void)state;
-	if (rw < 0)
+	if (rw < 0) {
+		print_message("# no file can be made in /dev/shm\n");
 		skip();
+	}
 	unlink(path);
 	assert_int_equal(ftruncate(rw, 4 * PAGE_SIZE), 0);
 	kit_begin(&k);
@@ -416,8 +418,12 @@ static void mm_pin__hugetlb_memfd__one_frame_by_mapping_and_descriptor(void **st
 	(void)state;
 	if (fd >= 0 && !ftruncate(fd, 2 * MIB))
 		p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED) /* the host has no huge pages set aside */
+	if (p == MAP_FAILED) {
+		print_message("# no huge pages are set aside (/proc/sys/vm/nr_hugepages)\n");
+		if (fd >= 0)
+			close(fd);
 		skip();
+	}
 	if (vma_tracking())
 		vma_mapped((uintptr_t)p, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	kit_begin(&k);

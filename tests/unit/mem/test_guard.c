@@ -256,8 +256,10 @@ static void on_usr1(int sig)
 static void guard_copy__inside_a_signal_handler__works(void **state)
 {
 	(void)state;
-	if (BUILT_WITH_TSAN) /* runs handlers with every signal blocked */
+	if (BUILT_WITH_TSAN) {
+		print_message("# ThreadSanitizer runs handlers with every signal blocked\n");
 		skip();
+	}
 	assert_int_equal(guard_init(), 0);
 	edge = fenced_pages(1);
 	signal(SIGUSR1, on_usr1);

@@ -197,8 +197,12 @@ static void mm_pin__interrupt_hole__gets_aliases(void **state)
 	struct kit k;
 
 	(void)state;
-	if (p != want)
+	if (p != want) {
+		print_message("# something else is at %p (a sanitizer's shadow?)\n", (void *)want);
+		if (p != MAP_FAILED)
+			munmap(p, 6 * PAGE_SIZE);
 		skip();
+	}
 	kit_begin(&k);
 	assert_int_equal(kit_pin(&k, p, 6, MM_PIN_WRITE, &a), 0);
 	assert_int_equal(a.n, 2);

@@ -110,7 +110,8 @@ static void vma_remap__moved_then_old_address_reused__two_frames(void **state)
 	assert_int_equal(kit_pin(&k, p, n, MM_PIN_WRITE, &a), 0);
 	assert_int_equal(vma_remap((uintptr_t)p, len, 4 * len, MREMAP_MAYMOVE, 0, &out), 0);
 	q = (char *)out;
-	if (q == p) { /* there was room behind it */
+	if (q == p) {
+		print_message("# it grew in its place: there was room behind it\n");
 		kit_unpin(&k, &a);
 		kit_unmap(q, 4 * n);
 		kit_end(&k);
