@@ -167,11 +167,11 @@ static int bind_locked(struct vfio_file *f, struct iommufd_ctx *ctx, uintptr_t a
 	return 0;
 }
 
-static long file_bind(struct vfio_file *f, uintptr_t arg)
+/* Up to the iommufd, in the order of Linux; *@ctx has a reference. */
+static int check_bind(struct vfio_file *f, uintptr_t arg, struct iommufd_ctx **ctx)
 {
 	struct vfio_pci *dev = f->dev;
 	struct vfio_device_bind_iommufd b;
-	struct iommufd_ctx *ctx;
 	int rc = bind_args(arg, &b);
 
 	if (rc)
@@ -179,9 +179,25 @@ static long file_bind(struct vfio_file *f, uintptr_t arg)
 	if (atomic_load(&f->bound))
 		return refuse(EINVAL, "this file is bound already");
 	rc = bind_token(&b);
-	if (rc)
-		return rc;
-	rc = dev->host->ctx_from_fd(dev->host_arg, b.iommufd, &ctx);
+	return rc ? rc : dev->host->ctx_from_fd(dev->host_arg, b.iommufd, ctx);
+}
+
+int vfio_file_check_bind(struct vfio_file *f, uintptr_t arg)
+{
+	struct iommufd_ctx *ctx;
+	int rc = check_bind(f, arg, &ctx);
+
+	if (!rc)
+		iommufd_ctx_put(ctx);
+	return rc;
+}
+
+static long file_bind(struct vfio_file *f, uintptr_t arg)
+{
+	struct vfio_pci *dev = f->dev;
+	struct iommufd_ctx *ctx;
+	int rc = check_bind(f, arg, &ctx);
+
 	if (rc)
 		return rc;
 	mtx_lock(&dev->lock);

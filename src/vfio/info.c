@@ -22,9 +22,9 @@ long dev_get_info(struct vfio_pci *dev, uintptr_t arg)
 		info.flags |= VFIO_DEVICE_FLAGS_RESET;
 	info.num_regions = VFIO_PCI_NUM_REGIONS;
 	info.num_irqs = VFIO_PCI_NUM_IRQS;
-	/* No capability, so cap_offset is 0 and argsz stays. A caller of the first version gets 16.
+	/* No capability, so cap_offset is 0 and argsz stays. Nobody gets more than there is room.
 	 */
-	return arg_out(arg, &info, argsz < sizeof(info) ? min : sizeof(info));
+	return arg_out(arg, &info, argsz < sizeof(info) ? argsz : sizeof(info));
 }
 
 /* The chain of one capability behind the struct, or the argsz it takes. */

@@ -45,6 +45,8 @@ void vfio_pci_fix_msix(struct vfio_pci *dev, bool fixed);
 int vfio_file_open(struct vfio_pci *dev, struct vfio_file **out);
 void vfio_file_release(struct vfio_file *f); /* last descriptor and mapping gone */
 long vfio_file_ioctl(struct vfio_file *f, unsigned long cmd, uintptr_t arg);
+/* What BIND would say before it looks whether somebody has the device; nothing changes. */
+int vfio_file_check_bind(struct vfio_file *f, uintptr_t arg);
 /* @buf is client memory. Bytes done, or -errno. */
 ssize_t vfio_file_pread(struct vfio_file *f, uintptr_t buf, size_t n, uint64_t off);
 ssize_t vfio_file_pwrite(struct vfio_file *f, uintptr_t buf, size_t n, uint64_t off);

@@ -310,6 +310,10 @@ static int second_life(char **argv)
 		dev = open(NODE, O_RDWR);
 		return ctx < 0 || dev < 0 || try_bind(dev, ctx) != -atoi(argv[2]);
 	}
+	if (!strcmp(argv[1], "bind-wrong")) {
+		dev = open(NODE, O_RDWR);
+		return dev < 0 || try_bind(dev, 0) != -EBADFD || try_bind(dev, 999) != -EBADF;
+	}
 	/* inherited: a file of another process */
 	if (try_alloc_ioas(h.ctx, &id) == 0)
 		return 1;
@@ -337,6 +341,9 @@ static void spawn__program__own_machine_same_bus(void **state)
 	assert_int_equal(spawn("bind", 0), 0);
 	dev = bound_device(&ctx);
 	assert_int_equal(spawn("bind", EINVAL), 0); /* one owner at a time in the whole run */
+	assert_int_equal(spawn("bind-wrong", 0), 0);
+	assert_int_equal(try_bind(dev, ctx), -EINVAL); /* and it stays the owner */
+	assert_int_equal(spawn("bind", EINVAL), 0);
 	assert_int_equal(fcntl(ctx, F_SETFD, 0), 0);
 	assert_int_equal(spawn("inherited", ctx), 0);
 	close(dev);

@@ -68,7 +68,8 @@ enum file_kind { FILE_NONE, FILE_CTX, FILE_DEVICE };
 struct front_dev {
 	struct vfio_pci *pci;
 	unsigned minor;
-	int lock_fd; /* per-address lock in the run folder while a file is bound; -1 */
+	int lock_fd;             /* per-address lock in the run folder while a file is bound; -1 */
+	struct file *lock_owner; /* the file whose end lets go of it; front.lock */
 };
 
 struct file {
@@ -86,7 +87,6 @@ struct file {
 		struct vfio_file *vfio;
 	};
 	struct front_dev *fdev; /* device files */
-	bool bound;             /* device files: this one holds the address lock */
 	_Atomic bool mapped_since_picture;
 };
 
@@ -95,8 +95,9 @@ struct front {
 	struct machine *machine;
 	struct front_dev *devs;
 	unsigned n_devs;
-	unsigned major; /* of the device nodes */
-	int pid;        /* the process it was built in */
+	unsigned major;       /* of the device nodes */
+	int pid;              /* the process it was built in */
+	struct mtx bind_lock; /* outermost: BINDs take turns */
 	struct mtx lock;
 	struct list files;
 	bool reaper_runs;         /* it will look at every orphan again */

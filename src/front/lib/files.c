@@ -83,9 +83,10 @@ static COLD void destroy(struct file *f)
 		vfio_file_release(f->vfio);
 	fd_close_hidden(f->probe);
 	mtx_lock(&front->lock);
-	if (f->kind == FILE_DEVICE && f->bound) {
+	if (f->kind == FILE_DEVICE && f->fdev->lock_owner == f) {
 		fd_close_hidden(f->fdev->lock_fd);
 		f->fdev->lock_fd = -1;
+		f->fdev->lock_owner = NULL;
 	}
 	list_del(&f->in_front); /* last: an empty list says that the machine can go */
 	mtx_unlock(&front->lock);
@@ -322,7 +323,6 @@ static void publish(struct front *front, struct file *f, int fd)
 	f->front = front;
 	f->nfds = 0;
 	f->orphan = false;
-	f->bound = false;
 	atomic_store(&f->refs, 1);
 	(void)in_owner(); /* noted before any vfork child can ask */
 	mtx_lock(&front->lock);

@@ -110,6 +110,7 @@ int front_create(const struct config *c, struct front **out)
 	f = mem_zalloc(sizeof(*f));
 	if (!f)
 		return refuse(ENOMEM, "no memory for the machine");
+	mtx_init(&f->bind_lock, LOCK_NONE);
 	mtx_init(&f->lock, LOCK_MACHINE);
 	list_init(&f->files);
 	f->pid = (int)sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -155,65 +156,83 @@ void front_destroy(struct front *f)
 	mem_free(f);
 }
 
-/* Two processes of a run may open a device; only one may bind it. */
-static int lock_address(struct file *f)
+/*
+ * Two processes of a run may open a device; only one may bind it. A lock that this process has
+ * already becomes @f's: its owner is about to end, or the engine will refuse @f.
+ */
+static int lock_address(struct file *f, struct file **before)
 {
 	struct front *front = f->front;
+	const char *name = vfio_pci_function(f->fdev->pci)->idev.name;
 	char path[sizeof(front->config.root) + 64];
 	int fd, rc = 0;
 
+	*before = NULL;
 	if (!front->config.root[0])
 		return 0;
 	mtx_lock(&front->lock);
 	if (f->fdev->lock_fd >= 0)
-		goto out; /* bound in this process already: the engine says no */
-	snprintf(path, sizeof(path), "%s/lock-%s", front->config.root,
-		 vfio_pci_function(f->fdev->pci)->idev.name);
+		goto out;
+	snprintf(path, sizeof(path), "%s/lock-%s", front->config.root, name);
 	fd = sys_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		fd = fd_hide(fd);
 	if (fd < 0) {
-		rc = refuse(-fd, "the lock of %s cannot be opened",
-			    vfio_pci_function(f->fdev->pci)->idev.name);
+		rc = refuse(-fd, "the lock of %s cannot be opened", name);
 		goto out;
 	}
-	rc = (int)sys_call(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
-	if (rc) {
+	if (sys_call(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0)) {
 		fd_close_hidden(fd);
-		rc = refuse(EINVAL, "another process of this run has %s bound",
-			    vfio_pci_function(f->fdev->pci)->idev.name);
+		rc = refuse(EINVAL, "another process of this run has %s bound", name);
 		goto out;
 	}
 	f->fdev->lock_fd = fd;
-	f->bound = true;
 out:
+	if (!rc) {
+		*before = f->fdev->lock_owner;
+		f->fdev->lock_owner = f;
+	}
 	mtx_unlock(&front->lock);
 	return rc;
 }
 
-static void unlock_address(struct file *f)
+/* @f is not bound after all. */
+static void unlock_address(struct file *f, struct file *before)
 {
+	struct front_dev *d = f->fdev;
+	bool alive = false;
+
 	mtx_lock(&f->front->lock);
-	if (f->bound) {
-		fd_close_hidden(f->fdev->lock_fd);
-		f->fdev->lock_fd = -1;
-		f->bound = false;
+	list_for_each(pos, &f->front->files)
+		alive |= list_entry(pos, struct file, in_front) == before;
+	if (d->lock_owner == f) {
+		d->lock_owner = alive ? before : NULL;
+		if (!alive) {
+			fd_close_hidden(d->lock_fd);
+			d->lock_fd = -1;
+		}
 	}
 	mtx_unlock(&f->front->lock);
 }
 
 static long bind_device(struct file *f, unsigned long cmd, uintptr_t arg)
 {
-	bool had = f->bound;
-	long r;
+	struct file *before;
+	long r, bad;
 
 	file_reap(f->front); /* a file of a child that is gone may hold the device */
-	r = lock_address(f);
-	if (r)
-		return r;
-	r = vfio_file_ioctl(f->vfio, cmd, arg);
-	if (r < 0 && !had)
-		unlock_address(f);
+	mtx_lock(&f->front->bind_lock);
+	r = lock_address(f, &before);
+	if (!r) {
+		r = vfio_file_ioctl(f->vfio, cmd, arg);
+		if (r < 0)
+			unlock_address(f, before);
+	} else {
+		/* What is wrong with the call itself comes first. */
+		bad = vfio_file_check_bind(f->vfio, arg);
+		r = bad ? bad : r;
+	}
+	mtx_unlock(&f->front->bind_lock);
 	return r;
 }
 

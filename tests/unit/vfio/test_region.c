@@ -32,6 +32,10 @@ static void get_info__by_argsz__writes_that_much(void **state)
 	assert_int_equal(i.num_regions, 9);
 	assert_int_equal(i.num_irqs, 5);
 	assert_int_equal(i.cap_offset, 0xaaaaaaaa);
+	i.argsz = 20;
+	assert_int_equal(IO(r->f, VFIO_DEVICE_GET_INFO, &i), 0);
+	assert_int_equal(i.cap_offset, 0);
+	assert_int_equal(i.pad, 0xaaaaaaaa);
 	i.argsz = 24;
 	assert_int_equal(IO(r->f, VFIO_DEVICE_GET_INFO, &i), 0);
 	assert_int_equal(i.argsz, 24);
