@@ -55,7 +55,8 @@ static double median(char *const argv[])
 int main(int argc, char **argv)
 {
 	int json = argc > 1 && !strcmp(argv[1], "--json");
-	char *run[] = { argv[1 + json], "run", "--", "true", NULL }, *bare[] = { "true", NULL };
+	char verb[] = "run", end[] = "--", program[] = "true";
+	char *run[] = { argv[1 + json], verb, end, program, NULL }, *bare[] = { program, NULL };
 	double with, without;
 
 	if (argc != 2 + json) {
