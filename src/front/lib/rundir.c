@@ -95,22 +95,31 @@ int rundir_hold(const char *root)
 	return fd;
 }
 
-/* Nobody holds it and nobody is about to. */
+static bool is_old(int fd)
+{
+	struct stat st;
+
+	return !sys_call(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) && st.st_uid == geteuid() &&
+	       st.st_ctime + STALE_AGE < time(NULL);
+}
+
+/* Nobody holds it and nobody is about to; or its making was broken off before there was a lock. */
 static bool is_stale(const char *root)
 {
-	char path[PATH_MAX + 8];
-	struct stat st;
+	int dir = sys_open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0), fd;
 	bool stale;
-	int fd;
 
-	snprintf(path, sizeof(path), "%.4090s/lock", root);
-	fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-	if (fd < 0)
+	if (dir < 0)
 		return false;
-	stale = !sys_call(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) && st.st_uid == geteuid() &&
-		st.st_ctime + STALE_AGE < time(NULL) &&
-		!sys_call(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
-	sys_close(fd);
+	fd = (int)sys_call(SYS_openat, dir, (long)"lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0, 0,
+			   0);
+	if (fd >= 0)
+		stale = is_old(fd) && !sys_call(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
+	else
+		stale = fd == -ENOENT && is_old(dir);
+	if (fd >= 0)
+		sys_close(fd);
+	sys_close(dir);
 	return stale;
 }
 
@@ -157,12 +166,12 @@ int rundir_create(struct config *c)
 	if (fault_point() ||
 	    (!make_folder(c, getenv("XDG_RUNTIME_DIR")) && !make_folder(c, "/tmp")))
 		return refuse(EACCES, "no run folder can be made in XDG_RUNTIME_DIR or /tmp");
-	rc = write_picture(c);
+	rc = write_file(c->root, "lock", "", 0); /* first: what is broken off can be swept */
+	if (!rc)
+		rc = write_picture(c);
 	n = config_print(c, text, sizeof(text));
 	if (!rc && (size_t)n >= sizeof(text))
 		rc = refuse(EINVAL, "the config is longer than %zu bytes", sizeof(text));
-	if (!rc)
-		rc = write_file(c->root, "lock", "", 0);
 	if (!rc)
 		rc = write_file(c->root, "config", text, (size_t)n);
 	if (rc) {
