@@ -5,7 +5,8 @@
  * Invariants, whenever the lock is free
  *  G1  page i is pinned exactly once iff it is in accesses or in domains
  *  G2  npinned is the number of those pages; charged == npinned
- *  G3  every node of domains is an area whose storage domain maps it
+ *  G3  every node of domains is an area whose storage domain maps it; every node of accesses is
+ *      a range of the store
  *  G4  at the end both trees are empty and npinned is 0
  *
  * Who needs the lock. A pages object is reached through an area in some iopt, under that iopt's
@@ -23,6 +24,8 @@
 #include "index/span.h"
 #include "iommufd/area.h"
 #include "iommufd/ctx.h"
+#include "iommufd/reader.h"
+#include "iommufd/store.h"
 
 int pages_measure(uint64_t addr, uint64_t len, uint16_t *offset, uint64_t *npages)
 {
@@ -121,6 +124,115 @@ void pages_unpin_unused_locked(struct pages *p, const struct batch *b, bool dirt
 		batch_each(b, s.start, s.last, unpin_piece, &u);
 }
 
+/* Unpins those of [first, last] that nobody else holds; @r knows them and is in no tree. */
+static void unpin_range(struct pages *p, const struct store_range *r, uint64_t first, uint64_t last,
+			bool dirty)
+{
+	struct batch b;
+
+	for (uint64_t idx = first; idx <= last; idx += b.npages) {
+		batch_begin(&b, idx, BATCH_RUNS);
+		store_read(r, idx, last, &b);
+		pages_unpin_unused_locked(p, &b, dirty);
+	}
+}
+
+/* Reads the PFNs of a range into it; on failure what that had pinned is unpinned again. */
+static int read_range(struct pages *p, struct store_range **r, unsigned batch_max)
+{
+	uint64_t first = (*r)->node.start;
+	struct reader rd;
+	int rc;
+
+	reader_init_locked(&rd, p, first, (*r)->node.last, batch_max);
+	do {
+		rc = reader_next_locked(&rd);
+		if (unlikely(rc))
+			break;
+		rc = store_append(r, &rd.b);
+		if (unlikely(rc)) {
+			pages_unpin_unused_locked(p, &rd.b, false);
+			break;
+		}
+	} while (rd.idx <= rd.last);
+	if (unlikely(rc) && rd.b.first > first)
+		unpin_range(p, *r, first, rd.b.first - 1, false);
+	return rc;
+}
+
+int pages_pin_locked(struct pages *p, uint64_t first, uint64_t last, unsigned batch_max,
+		     uint64_t *out)
+{
+	struct store_range *r = store_find(&p->accesses, first, last);
+	int rc;
+
+	if (r) {
+		r->users++;
+		store_list(r, out);
+		return 0;
+	}
+	r = store_range_new(first, last);
+	if (unlikely(!r))
+		return refuse(ENOMEM, "no memory to keep %llu pinned pages",
+			      (unsigned long long)(last - first + 1));
+	rc = read_range(p, &r, batch_max);
+	if (unlikely(rc))
+		goto err_free;
+	rc = pages_charge_locked(p);
+	if (unlikely(rc)) {
+		unpin_range(p, r, first, last, false);
+		goto err_free;
+	}
+	itree_insert(&p->accesses, &r->node);
+	store_list(r, out);
+	return 0;
+err_free:
+	store_range_free(r);
+	return rc;
+}
+
+bool pages_unpin_range_locked(struct pages *p, uint64_t first, uint64_t last)
+{
+	struct store_range *r = store_find(&p->accesses, first, last);
+
+	if (unlikely(!r))
+		return false;
+	if (--r->users)
+		return true;
+	itree_remove(&p->accesses, &r->node);
+	unpin_range(p, r, first, last, p->writable);
+	pages_uncharge_locked(p);
+	store_range_free(r);
+	return true;
+}
+
+/* The runs of one batch are pinned. */
+static void check_batch(const struct pages *p, const struct batch *b)
+{
+	batch_check(b);
+	for (unsigned i = 0; i < b->n; i++) {
+		uint64_t pa = b->run[i].pa, n = b->run[i].npages;
+
+		(void)BUG_ON(!physmap_pins(p->pm, pa));
+		(void)BUG_ON(!physmap_pins(p->pm, pa + (n - 1) * PAGE_SIZE));
+	}
+}
+
+/* G1 for what an access pinned. */
+static void check_range(const struct pages *p, const struct store_range *r)
+{
+	struct batch b;
+
+	(void)BUG_ON(r->node.last >= p->npages);
+	for (uint64_t idx = r->node.start; idx <= r->node.last; idx += b.npages) {
+		batch_begin(&b, idx, BATCH_RUNS);
+		store_read(r, idx, r->node.last, &b);
+		if (BUG_ON(!b.npages))
+			return;
+		check_batch(p, &b);
+	}
+}
+
 /* G1 for the part of the slice that a domain holds. */
 static void check_pinned(struct pages *p, const struct area *a)
 {
@@ -129,15 +241,9 @@ static void check_pinned(struct pages *p, const struct area *a)
 
 		batch_begin(&b, idx, BATCH_RUNS);
 		area_read_domain(a, a->storage, idx, a->node.last, &b);
-		batch_check(&b);
 		if (BUG_ON(!b.npages))
 			return;
-		for (unsigned i = 0; i < b.n; i++) {
-			uint64_t pa = b.run[i].pa, n = b.run[i].npages;
-
-			(void)BUG_ON(!physmap_pins(p->pm, pa));
-			(void)BUG_ON(!physmap_pins(p->pm, pa + (n - 1) * PAGE_SIZE));
-		}
+		check_batch(p, &b);
 		idx += b.npages;
 	}
 }
@@ -150,11 +256,14 @@ void pages_check(struct pages *p)
 	mtx_lock(&p->lock);
 	itree_check(&p->accesses);
 	itree_check(&p->domains);
+	store_check(&p->accesses);
 	span2_for_each(&s, &p->accesses, &p->domains, 0, p->npages - 1) if (s.kind != SPAN_HOLE)
 		covered += s.last - s.start + 1;
 	(void)BUG_ON(p->npinned != covered); /* G2 */
 	(void)BUG_ON(p->charged != p->npinned);
 	(void)BUG_ON(!atomic_load(&p->refs));
+	itree_for_each(n, &p->accesses, 0, UINT64_MAX)
+		check_range(p, container_of(n, struct store_range, node));
 	itree_for_each(n, &p->domains, 0, UINT64_MAX) {
 		struct area *a = container_of(n, struct area, node);
 

@@ -32,7 +32,7 @@ struct pages {
 	/* guarded by lock */
 	uint64_t npinned;      /* pages in accesses or domains */
 	uint64_t charged;      /* == npinned whenever the lock is free */
-	struct itree accesses; /* page ranges that accesses have pinned: tier 1 */
+	struct itree accesses; /* struct store_range: what accesses have pinned: tier 1 */
 	struct itree domains;  /* area.node of each area that some domain holds: tier 2 */
 };
 
@@ -92,6 +92,25 @@ void pages_uncharge_locked(struct pages *p);
  * written them. The pages are in no domain any more.
  */
 void pages_unpin_unused_locked(struct pages *p, const struct batch *b, bool dirty);
+
+/**
+ * pages_pin_locked() - pin [first, last] (page indexes) for an access
+ * @out: gets the output address of each page
+ *
+ * A range that is pinned already gets one more user; else its PFNs are read through the tiers,
+ * kept, and what is newly pinned is charged.
+ *
+ * Return: 0; -EFAULT, -ENOMEM of pinning, -ENOMEM of the limit, -EINVAL of a file; then nothing is
+ *         kept, pinned or charged
+ */
+int pages_pin_locked(struct pages *p, uint64_t first, uint64_t last, unsigned batch_max,
+		     uint64_t *out);
+
+/*
+ * Drops one user of exactly [first, last]; with the last one goes what nobody else holds. False:
+ * nobody pinned that. Needs no memory.
+ */
+bool pages_unpin_range_locked(struct pages *p, uint64_t first, uint64_t last);
 
 /* Asserts every invariant; takes the lock. */
 void pages_check(struct pages *p);

@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/why.h"
 #include "iommufd/area.h"
+#include "iommufd/store.h"
 
 void reader_init_locked(struct reader *r, struct pages *p, uint64_t first, uint64_t last,
 			unsigned max_runs)
@@ -48,6 +49,23 @@ static int read_source(struct reader *r, uint64_t last)
 	return 0;
 }
 
+/* Tier 1: any range over the index. */
+static void read_store(struct reader *r, uint64_t last)
+{
+	while (r->idx <= last) {
+		struct itree_node *n = itree_first(&r->pages->accesses, r->idx, r->idx);
+		uint64_t before = r->b.npages;
+
+		if (BUG_ON(!n))
+			return;
+		store_read(container_of(n, struct store_range, node), r->idx,
+			   min_u64(last, n->last), &r->b);
+		if (r->b.npages == before)
+			return; /* full */
+		r->idx += r->b.npages - before;
+	}
+}
+
 /* Tier 2: any area that some domain holds, over the index. */
 static void read_domain(struct reader *r, uint64_t last)
 {
@@ -80,7 +98,9 @@ int reader_next_locked(struct reader *r)
 				span2_next(&r->span);
 			if (r->span.kind == SPAN_HOLE)
 				rc = read_source(r, r->span.last);
-			else if (!BUG_ON(r->span.kind == SPAN_A)) /* no access can pin yet */
+			else if (r->span.kind == SPAN_A)
+				read_store(r, r->span.last);
+			else
 				read_domain(r, r->span.last);
 			if (r->idx == at)
 				break; /* full */
