@@ -4,7 +4,7 @@
  *
  * In low power a mapped BAR faults. A call on the file wakes the function for its own duration and
  * changes nothing, unless the client gave a wake-up eventfd: then the first call signals it and
- * ends the state. Source: docs/abi/vfio_regions.md "Low power".
+ * ends the state. Source: docs/abi/vfio_device_feature.md.
  */
 #include <errno.h>
 

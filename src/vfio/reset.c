@@ -4,7 +4,7 @@
  *
  * A bus reset takes every function of the bus with it, so the client must own them all. A function
  * without a reset of its own is reset through its bus when it is alone there.
- * Source: docs/abi/vfio_regions.md "Bus reset".
+ * Source: docs/abi/vfio_device_pci_hot_reset.md.
  */
 #include <errno.h>
 

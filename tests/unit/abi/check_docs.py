@@ -6,7 +6,8 @@
 
 The pages are written from the specification, the headers by hand: whatever both state, they must
 state alike. Compared are command numbers, struct sizes, the offset and width of every field, the
-value of every constant in a table, and the size table of dispatch.md.
+value of every constant in a table, and the size table of dispatch.md. Links and the tests that a
+page names must exist.
 """
 import pathlib
 import re
@@ -90,6 +91,11 @@ def main():
         for link in re.findall(r"\]\(([\w.]+)\)", page.read_text()):
             if not (page.parent / link).exists():
                 wrong.append("%s: link to %s leads nowhere" % (page.name, link))
+        for folder, names in re.findall(r"`(tests/[\w/]+)`\s+\(([\w, ]+)\)", page.read_text()):
+            files = [f.stem for f in (root / folder).glob("*")]
+            for name in names.split(", "):
+                if " " not in name and not any(f in (name, "test_" + name) for f in files):
+                    wrong.append("%s: %s has no test %s" % (page.name, folder, name))
     for line in wrong:
         print(line, file=sys.stderr)
     print("%d statements of %d pages compared, %d wrong" % (done, len(pages), len(wrong)))
