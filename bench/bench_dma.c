@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "abi/iommufd.h"
 #include "base/bits.h"
 #include "iommu/machine.h"
 #include "mem/guard.h"
@@ -309,6 +310,111 @@ static void bench_scaling(void)
 	pthread_barrier_destroy(&start);
 }
 
+static double median(double *t)
+{
+	qsort(t, ROUNDS, sizeof(t[0]), by_value);
+	return t[ROUNDS / 2];
+}
+
+/* 1 GiB of forced 4 KiB entries, in one call: all tables come and go with it. */
+static void bench_small_entries(struct bench *b)
+{
+	const double n = (double)(GIB / PAGE_SIZE);
+	double map_ns[ROUNDS], unmap_ns[ROUNDS];
+	struct iommu_domain *dom;
+
+	if (!wanted("iommu_map_1GiB") && !wanted("iommu_unmap_1GiB"))
+		return;
+	must(iommu_domain_create(&b->m->iommu, 0, &dom), "domain");
+	for (unsigned r = 0; r < ROUNDS + 1; r++) {
+		unsigned i = r ? r - 1 : 0; /* the first has the kernel clear memory */
+		struct pt_gather g;
+		double t, t2;
+
+		pt_gather_init(&g);
+		t = now();
+		must(iommu_domain_map(dom, GIB, 64 * GIB, GIB, IOMMU_READ | IOMMU_WRITE, true, &g),
+		     "map");
+		t2 = now();
+		map_ns[i] = (t2 - t) / n;
+		iommu_domain_unmap(dom, GIB, GIB, &g);
+		iommu_domain_sync(dom, &g);
+		unmap_ns[i] = (now() - t2) / n;
+	}
+	report("iommu_map_1GiB_4KiB_entries", "ns each", median(map_ns));
+	report("iommu_unmap_1GiB_4KiB_entries", "ns each", median(unmap_ns));
+	iommu_domain_destroy(dom);
+}
+
+static void tally(void *arg, uint64_t first, uint64_t last)
+{
+	*(uint64_t *)arg += last - first + 1;
+}
+
+static uint64_t read_dirty(struct iommu_domain *dom, uint64_t iova, uint64_t len, unsigned flags)
+{
+	uint64_t found = 0;
+
+	must(iommu_domain_read_dirty(dom, iova, len, flags, tally, &found), "read dirty");
+	return found;
+}
+
+/* Reads, with invalidation, of 1 GiB of 4 KiB entries that are one and the same page. */
+static void bench_dirty_read(struct bench *b, struct iommu_domain *dom)
+{
+	double clean[ROUNDS], all[ROUNDS], first[ROUNDS];
+	const unsigned pages = GIB / PAGE_SIZE;
+
+	if (!wanted("iommu_read_dirty") && !wanted("dma_tracked_first"))
+		return;
+	for (unsigned i = 0; i < pages; i++) {
+		struct pt_gather g;
+
+		pt_gather_init(&g);
+		must(iommu_domain_map(dom, 4 * GIB + i * PAGE_SIZE, b->run.pa, PAGE_SIZE,
+				      IOMMU_READ | IOMMU_WRITE, true, &g),
+		     "map");
+	}
+	for (unsigned r = 0; r < ROUNDS + 1; r++) {
+		unsigned at = r ? r - 1 : 0; /* the first marks the entries accessed */
+		double t = now();
+
+		for (unsigned i = 0; i < pages; i++)
+			must(iommu_dma_store(&b->dev, 0, 4 * GIB + i * PAGE_SIZE, i, 8), "store");
+		first[at] = (now() - t) / pages;
+		t = now();
+		if (read_dirty(dom, 4 * GIB, GIB, 0) != GIB)
+			must(-5, "all dirty");
+		all[at] = (now() - t) / 1000;
+		t = now();
+		if (read_dirty(dom, 4 * GIB, GIB, 0))
+			must(-5, "clean");
+		clean[at] = (now() - t) / 1000;
+	}
+	report("dma_tracked_first_store_8B", "ns", median(first));
+	report("iommu_read_dirty_1GiB_all", "us", median(all));
+	report("iommu_read_dirty_1GiB_clean", "us", median(clean));
+}
+
+/* The bench's device in a domain that tracks. */
+static void bench_tracking(struct bench *b)
+{
+	struct iommu_domain *dom, *plain_dom = b->dom;
+
+	must(iommu_domain_create(&b->m->iommu, IOMMU_HWPT_ALLOC_DIRTY_TRACKING, &dom), "domain");
+	must(iommu_domain_set_dirty_tracking(dom, true), "tracking");
+	must(iommu_group_attach(b->g, dom), "attach");
+	b->dom = dom;
+	for (unsigned i = 0; i < HOT; i++)
+		map(b, i * PAGE_SIZE, 0, PAGE_SIZE, false);
+	if (wanted("dma_tracked_hit_store_8B"))
+		report("dma_tracked_hit_store_8B", "ns", measure(hit_store, b, BATCH));
+	bench_dirty_read(b, dom);
+	must(iommu_group_attach(b->g, plain_dom), "attach");
+	b->dom = plain_dom;
+	iommu_domain_destroy(dom);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct bench *b, unsigned i);
@@ -360,6 +466,8 @@ int main(int argc, char **argv)
 	bench_ratio(&b, "dma_read_64KiB_small_pages", read_64k, memcpy_64k);
 	bench_ratio(&b, "dma_read_64KiB_large_page", read_64k_large, memcpy_64k);
 	bench_ratio(&b, "dma_copy_64KiB_small_pages", copy_64k, memcpy_64k_both);
+	bench_tracking(&b);
+	bench_small_entries(&b);
 	bench_scaling();
 	tear_down(&b);
 	machine_destroy(machine);

@@ -14,16 +14,18 @@
 #include "abi/iommufd.h"
 #include "iommu_kit.h"
 
-#define RW        (IOMMU_READ | IOMMU_WRITE)
-#define WRITERS   3
-#define SLOW      (BUILT_WITH_TSAN || BUILT_WITH_ASAN)
+#define RW          (IOMMU_READ | IOMMU_WRITE)
+#define WRITERS     3
+#define SLOW        (BUILT_WITH_TSAN || BUILT_WITH_ASAN)
 
-#define SMALL_AT  (16 * MIB) /* 4 KiB pages */
-#define SMALL_LEN (192 * PAGE_SIZE)
-#define LARGE_AT  (32 * MIB) /* a 2 MiB page, written at its end alone */
-#define LARGE_LEN (2 * MIB)
-#define OTHER_AT  (SMALL_AT + SMALL_LEN) /* in the same tables: comes and goes */
-#define OTHER_LEN (4 * PAGE_SIZE)
+#define LARGE_EVERY 16u /* rounds: much to copy, little to learn */
+
+#define SMALL_AT    (16 * MIB) /* 4 KiB pages */
+#define SMALL_LEN   (192 * PAGE_SIZE)
+#define LARGE_AT    (32 * MIB) /* a 2 MiB page, written at its end alone */
+#define LARGE_LEN   (2 * MIB)
+#define OTHER_AT    (SMALL_AT + SMALL_LEN) /* in the same tables: comes and goes */
+#define OTHER_LEN   (4 * PAGE_SIZE)
 
 struct migration {
 	struct kit *k;
@@ -138,9 +140,10 @@ static void *second_reader(void *arg)
 {
 	struct migration *m = arg;
 
-	while (!atomic_load_explicit(&m->quit, memory_order_relaxed)) {
+	for (unsigned i = 0; !atomic_load_explicit(&m->quit, memory_order_relaxed); i++) {
 		read_and_copy(m, SMALL_AT + SMALL_LEN / 4, SMALL_LEN / 2);
-		read_and_copy(m, LARGE_AT, LARGE_LEN);
+		if (i % LARGE_EVERY == 0)
+			read_and_copy(m, LARGE_AT, LARGE_LEN);
 		sched_yield();
 	}
 	return NULL;
@@ -212,7 +215,9 @@ static void migrate(struct kit *k, bool two_readers, bool unmaps, unsigned round
 		for (unsigned i = 0; i < rounds; i++) {
 			uint64_t before = m.done;
 
-			read_all(&m);
+			read_and_copy(&m, SMALL_AT, SMALL_LEN);
+			if (i % LARGE_EVERY == 0)
+				read_and_copy(&m, LARGE_AT, LARGE_LEN);
 			for (int j = 0; m.done == before && j < 100; j++)
 				sched_yield();
 		}
@@ -235,18 +240,18 @@ static void migrate(struct kit *k, bool two_readers, bool unmaps, unsigned round
 
 static void read_dirty__writers_run__copy_is_equal(void **state)
 {
-	migrate(*state, false, false, SLOW ? 150 : 400);
+	migrate(*state, false, false, SLOW ? 100 : 400);
 }
 
 static void read_dirty__two_readers__copy_is_equal(void **state)
 {
-	migrate(*state, true, false, SLOW ? 100 : 250);
+	migrate(*state, true, false, SLOW ? 60 : 250);
 }
 
 /* Nothing comes back to life in a table that is unmapped under the marking. */
 static void read_dirty__neighbours_unmapped__tables_sound(void **state)
 {
-	migrate(*state, true, true, SLOW ? 100 : 250);
+	migrate(*state, true, true, SLOW ? 60 : 250);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, kit_teardown)
