@@ -191,23 +191,6 @@ API int truncate64(const char *path, off64_t len)
 	return truncate(path, len);
 }
 
-API int ftruncate(int fd, off_t len)
-{
-	struct file *f = unlikely(file_maybe(fd)) ? file_get_verified(preload_front_now(), fd)
-						  : NULL;
-
-	if (likely(!f))
-		return NEXT(ftruncate)(fd, len);
-	file_put(f);
-	errno = EINVAL;
-	return -1;
-}
-
-API int ftruncate64(int fd, off64_t len)
-{
-	return ftruncate(fd, len);
-}
-
 /* ---- what makes and removes names ---- */
 
 /* In the picture: errno is set, and the call must not be made. */
