@@ -23,7 +23,8 @@ static void usage(FILE *to)
 		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].summary);
 	fprintf(to, "\nTry this first:\n"
 		    "  uiommufd run -- ls -l /dev/vfio/devices /sys/bus/pci/devices\n"
-		    "Each verb has --help; `man uiommufd` has the rest.\n");
+		    "Each verb has --help and a manual page: man uiommufd-run, or in the source tree\n"
+		    "man -l build/docs/man/uiommufd-run.1\n");
 }
 
 int main(int argc, char **argv)

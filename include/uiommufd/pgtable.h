@@ -20,7 +20,7 @@
  * Threads. Map and unmap may run at the same time in the same table as long as no two of them have
  * IOVA in common; the library takes no lock. Walks may run at any time. A table page that an unmap
  * takes out is freed when your invalidate callback has returned, so that callback must wait until
- *no walk that began before it is still running.
+ * no walk that began before it is still running.
  */
 #ifndef UIOMMUFD_PGTABLE_H
 #define UIOMMUFD_PGTABLE_H

@@ -4,12 +4,19 @@
  *
  * Open /dev/iommu and /dev/vfio/devices/vfioN of the machine with uiommufd_open() and use them
  * with the calls below exactly as you would use the kernel's with ioctl(2), pread(2), mmap(2):
- * structs, numbers and error numbers are those of <linux/iommufd.h> and <linux/vfio.h>.
+ * structs, numbers and error numbers are those of <linux/iommufd.h> and <linux/vfio.h> of Linux 7.3.
+ * (Debian 12's linux-libc-dev has no iommufd.h; abi/iommufd.h of our source tree serves as well.)
  *
  * Every call returns >= 0, or a negative errno; errno itself is not touched. All are thread-safe.
  * Memory that you map for DMA with IOMMU_IOAS_MAP must be unmapped with IOMMU_IOAS_UNMAP before
  * you unmap or free it (with the preload library there is no such rule); breaking it gives the
  * device a fault, not your program a crash.
+ *
+ * Signals. From the first machine on, handlers of ours for SIGSEGV and SIGBUS stand in front of
+ * yours: they perform the accesses to mapped BARs and let the library survive bad pointers. Install
+ * your own before; one that you install later, or blocking the two, breaks both.
+ *
+ * A forked child cannot use its parent's machine; it may create its own.
  */
 #ifndef UIOMMUFD_UIOMMUFD_H
 #define UIOMMUFD_UIOMMUFD_H
@@ -53,6 +60,7 @@ ssize_t uiommufd_pread(struct uiommufd_machine *machine, int fd, void *buf, size
 		       off_t offset);
 ssize_t uiommufd_pwrite(struct uiommufd_machine *machine, int fd, const void *buf, size_t count,
 			off_t offset);
+/* A mapped BAR keeps its file open. It goes with uiommufd_munmap(), not with munmap(2). */
 int uiommufd_mmap(struct uiommufd_machine *machine, int fd, void *addr, size_t length, int prot,
 		  int flags, off_t offset, void **out);
 int uiommufd_munmap(struct uiommufd_machine *machine, void *addr, size_t length);
