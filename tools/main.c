@@ -21,10 +21,11 @@ static void usage(FILE *to)
 		"usage: uiommufd VERB [OPTION]... [ARG]...\n\n");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].summary);
-	fprintf(to, "\nTry this first:\n"
-		    "  uiommufd run -- ls -l /dev/vfio/devices /sys/bus/pci/devices\n"
-		    "Each verb has --help and a manual page: man uiommufd-run, or in the source tree\n"
-		    "man -l build/docs/man/uiommufd-run.1\n");
+	fprintf(to,
+		"\nTry this first:\n"
+		"  uiommufd run -- ls -l /dev/vfio/devices /sys/bus/pci/devices\n"
+		"Each verb has --help and a manual page: man uiommufd-run, or in the source tree\n"
+		"man -l build/docs/man/uiommufd-run.1\n");
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +136,29 @@ static void bar__system_call_on_mapping__efault(void **state)
 	assert_int_equal(read(null, (void *)(uintptr_t)m.bar, 4), -1);
 	assert_int_equal(errno, EFAULT);
 	close(null);
+	unmap_bar(&m);
+}
+
+static void bar__vectors__as_linux(void **state)
+{
+	uint8_t version = 0, caps[4];
+	struct iovec v[2] = { { &version, 1 }, { caps, 2 } };
+	struct iovec *bad = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mapped m;
+
+	(void)state;
+	map_bar(&m);
+	assert_int_equal(preadv(m.dev, v, 2, BAR0 + REG_VERSION), 3);
+	assert_int_equal(version, 0x33);
+	assert_int_equal(preadv(m.dev, v, 0, BAR0), 0);
+	assert_int_equal(preadv(m.dev, v, -1, BAR0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(pwritev(m.dev, bad, 1, BAR0), -1);
+	assert_int_equal(errno, EFAULT);
+	v[1].iov_len = SIZE_MAX;
+	assert_int_equal(preadv(m.dev, v, 2, BAR0), -1);
+	assert_int_equal(errno, EINVAL);
+	munmap(bad, PAGE);
 	unmap_bar(&m);
 }
 
@@ -459,6 +483,7 @@ int main(void)
 		cmocka_unit_test(bar__c_code__reads_and_writes_the_model),
 		cmocka_unit_test(bar__memcpy_and_friends__work),
 		cmocka_unit_test(bar__system_call_on_mapping__efault),
+		cmocka_unit_test(bar__vectors__as_linux),
 		cmocka_unit_test(bar__map_for_dma__efault),
 		cmocka_unit_test(bar__decode_off__sigbus_and_back),
 		cmocka_unit_test(bar__protection__obeyed),

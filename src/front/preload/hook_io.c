@@ -3,8 +3,11 @@
 #include "front/preload/preload.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "mem/guard.h"
 
 /* The file when @fd is one of ours: one load for all others. */
 static struct file *ours(int fd)
@@ -111,23 +114,42 @@ API ssize_t write(int fd, const void *buf, size_t n)
 	return edge_ret(r);
 }
 
+/* The kernel reads all segments before it begins; a bad list is an error, not a crash. */
+static int check_vectors(const struct iovec *iov, int cnt)
+{
+	struct iovec v;
+
+	if (cnt < 0 || cnt > IOV_MAX)
+		return -EINVAL;
+	for (int i = 0; i < cnt; i++) {
+		if (guard_copy(&v, &iov[i], sizeof(v)))
+			return -EFAULT;
+		if (v.iov_len > SSIZE_MAX)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 /* Segment by segment; an error after the first bytes is a short count. */
 static ssize_t vectors(struct file *f, const struct iovec *iov, int cnt, uint64_t off, bool write)
 {
-	ssize_t done = 0;
+	ssize_t done = 0, r = check_vectors(iov, cnt);
+	struct iovec v;
 
-	for (int i = 0; i < cnt; i++) {
-		ssize_t r = write ? edge_pwrite(f, iov[i].iov_base, iov[i].iov_len, off)
-				  : edge_pread(f, iov[i].iov_base, iov[i].iov_len, off);
-
+	for (int i = 0; !r && i < cnt; i++) {
+		if (guard_copy(&v, &iov[i], sizeof(v)))
+			return done ? done : -EFAULT;
+		r = write ? edge_pwrite(f, v.iov_base, v.iov_len, off)
+			  : edge_pread(f, v.iov_base, v.iov_len, off);
 		if (r < 0)
-			return done ? done : r;
+			break;
 		done += r;
 		off += (uint64_t)r;
-		if ((size_t)r < iov[i].iov_len)
+		if ((size_t)r < v.iov_len)
 			break;
+		r = 0;
 	}
-	return done;
+	return done ? done : r;
 }
 
 static ssize_t vectors_at(struct file *f, const struct iovec *iov, int cnt, off_t off, bool write)
