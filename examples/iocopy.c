@@ -440,14 +440,15 @@ int main(int argc, char **argv)
 	char address[256], node[512];
 	struct copier c = { 0 };
 	int bug = argc > 1 && !strcmp(argv[1], "--bug");
+	int help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
 
-	if (argc - bug != 3 || !strcmp(argv[1], "--help")) {
-		fprintf(stderr,
+	if (argc - bug != 3 || help) {
+		fprintf(help ? stdout : stderr,
 			"usage: iocopy [--bug] SOURCE COPY\n\n"
 			"Copies the file SOURCE with the first I/OAT engine that VFIO drives.\n"
 			"  --bug  let the last descriptor run past the destination's mapping\n\n"
 			"Exit status: 0; 1 set-up failed; 3 the device reported an error.\n");
-		return 1;
+		return !help;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	find_device(address, sizeof(address), node, sizeof(node));

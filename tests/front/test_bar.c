@@ -142,6 +142,7 @@ static void bar__system_call_on_mapping__efault(void **state)
 static void bar__vectors__as_linux(void **state)
 {
 	uint8_t version = 0, caps[4];
+	volatile int negative = -1; /* the compiler would warn of a constant */
 	struct iovec v[2] = { { &version, 1 }, { caps, 2 } };
 	struct iovec *bad = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct mapped m;
@@ -151,7 +152,7 @@ static void bar__vectors__as_linux(void **state)
 	assert_int_equal(preadv(m.dev, v, 2, BAR0 + REG_VERSION), 3);
 	assert_int_equal(version, 0x33);
 	assert_int_equal(preadv(m.dev, v, 0, BAR0), 0);
-	assert_int_equal(preadv(m.dev, v, -1, BAR0), -1);
+	assert_int_equal(preadv(m.dev, v, negative, BAR0), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(pwritev(m.dev, bad, 1, BAR0), -1);
 	assert_int_equal(errno, EFAULT);
