@@ -3,7 +3,7 @@
  * What does one open of /dev/iommu hold, and when does it close?
  *
  * Invariants
- *  C1  refs = files (and calls in them) + bound devices; at 0 the context closes
+ *  C1  refs = files (and calls in them) + bound devices + accesses; at 0 the context closes
  *  C2  at close no device is bound, hence no group record is left
  *  C3  at close all area blocks are back in the pool
  */
@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "base/why.h"
+#include "iommufd/access.h"
 #include "iommufd/area.h"
 #include "iommufd/batch.h"
 #include "iommufd/device.h"
@@ -69,6 +70,9 @@ static void check_object(struct iommufd_ctx *ctx, uint32_t id)
 		break;
 	case OBJECT_HWPT_PAGING:
 		hwpt_check(container_of(o, struct hwpt, obj));
+		break;
+	case OBJECT_ACCESS:
+		access_check(container_of(o, struct iommufd_access, obj));
 		break;
 	case OBJECT_DEVICE:
 		device_check(container_of(o, struct iommufd_device, obj));

@@ -36,6 +36,46 @@ struct iommufd_ctx *iommufd_device_to_ictx(struct iommufd_device *idev);
 uint32_t iommufd_device_to_id(struct iommufd_device *idev);
 bool iommufd_ctx_has_group(struct iommufd_ctx *ctx, struct iommu_group *group);
 
+/*
+ * Accesses: consumers inside the process that pin memory of an IOAS, or copy to and from it.
+ * What unmap() is told must not be pinned any more when it returns; no lock is held meanwhile, and
+ * unpinning in it is what it is for. Attach, replace and detach are not for it.
+ */
+#define IOMMUFD_ACCESS_READ    0u
+#define IOMMUFD_ACCESS_WRITE   1u
+#define IOMMUFD_ACCESS_KTHREAD 2u /* a thread without client memory of its own */
+#define IOMMUFD_ACCESS_SLOW    4u /* rw: page by page through the tiers (tests) */
+
+struct iommufd_access; /* object type ACCESS */
+
+struct iommufd_access_ops {
+	bool needs_pin_pages; /* else it only copies */
+	/* NULL only where nothing is pinned. [iova, iova + length); (0, 2^64 - 1): all. */
+	void (*unmap)(void *data, uint64_t iova, uint64_t length);
+};
+
+/* Not attached yet. @ops outlives it. -EINVAL @ops pin but have no unmap(); -ENOMEM, -EBUSY. */
+int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, void *data,
+			  struct iommufd_access **out, uint32_t *id);
+/* Detaches it; waits for callbacks that run, and none runs afterwards. */
+void iommufd_access_destroy(struct iommufd_access *access);
+/* -EINVAL attached; -ENOENT no such IOAS; -EBUSY; -ENOMEM; -EADDRINUSE unaligned mappings. */
+int iommufd_access_attach(struct iommufd_access *access, uint32_t ioas_id);
+/* -ENOENT also when not attached. All pins are gone; the same IOAS: nothing happens. */
+int iommufd_access_replace(struct iommufd_access *access, uint32_t ioas_id);
+void iommufd_access_detach(struct iommufd_access *access);
+/*
+ * @out: the output address of each page that [iova, iova + length) touches, valid until
+ * iommufd_access_unpin_pages() with the same iova and length. -EINVAL no length, unaligned, or
+ * being unmapped; -EOVERFLOW; -ENOENT not attached, or a gap; -EPERM; -EFAULT, -ENOMEM.
+ */
+int iommufd_access_pin_pages(struct iommufd_access *access, uint64_t iova, uint64_t length,
+			     uint64_t *out, unsigned flags);
+void iommufd_access_unpin_pages(struct iommufd_access *access, uint64_t iova, uint64_t length);
+/* Copies; @buf is the engine's or the client's. Errors as pin_pages; may have copied a part. */
+int iommufd_access_rw(struct iommufd_access *access, uint64_t iova, void *buf, uint64_t length,
+		      unsigned flags);
+
 /* For pictures and reports: calls @fn for each area of IOAS @id, ascending; -ENOENT. */
 struct iommufd_area_info {
 	uint64_t start, last;

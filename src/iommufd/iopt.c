@@ -24,6 +24,7 @@
 
 #include "base/fault.h"
 #include "base/why.h"
+#include "iommufd/access.h"
 #include "iommufd/fill.h"
 
 typedef unsigned long long ull;
@@ -41,6 +42,8 @@ void iopt_init(struct iopt *t, struct iommufd_ctx *ctx)
 	list_init(&t->resv_nodes);
 	t->alignment = 1;
 	t->large_off = false;
+	idmap_init(&t->accesses, sizeof(struct iommufd_access *), ACCESS_LIST_IDS);
+	t->n_pinning = 0;
 	t->cached = NULL;
 	t->n_cached = 0;
 }
@@ -101,6 +104,8 @@ void iopt_finish(struct iopt *t)
 	}
 	mtx_unlock(&t->ctx->pool_lock);
 	imap_finish(&t->areas);
+	(void)BUG_ON(t->accesses.count);
+	idmap_finish(&t->accesses);
 	mem_free(t->domains);
 }
 
@@ -153,6 +158,8 @@ static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offs
 	b->area.run_pa = AREA_NO_RUN;
 	b->area.page_offset = offset;
 	b->area.prot = m->prot;
+	b->area.prevent_access = false;
+	b->area.num_accesses = b->area.num_locks = 0;
 	rc = imap_insert(&t->areas, b->area.start, b->area.last, &b->area);
 	if (unlikely(rc)) {
 		block_put_locked(t, b);
@@ -219,8 +226,46 @@ static void remove_area(struct iopt *t, const struct imap_entry *e, struct pages
 	pages_drop_locked(t, p);
 }
 
+/* The area at @e is pinned: makes its accesses let go. iova_lock and domains_lock are dropped. */
+static int evict_accesses(struct iopt *t, const struct imap_entry *e, unsigned round)
+{
+	struct area *a = e->value;
+
+	a->prevent_access = true;
+	rwl_wrunlock(&t->iova_lock);
+	rwl_rdunlock(&t->domains_lock);
+	access_notify_unmap(t, e->start, e->last);
+	rwl_rdlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	if (likely(round <= UNMAP_ROUNDS))
+		return 0;
+	return refuse(EDEADLOCK,
+		      "the mapping 0x%llx-0x%llx is still pinned by an access after %u requests",
+		      (ull)e->start, (ull)e->last, round);
+}
+
+/* May the area of @e, with pages @p, be removed by an UNMAP of [start, last]? */
+static int check_removable(const struct imap_entry *e, const struct pages *p, uint64_t start,
+			   uint64_t last)
+{
+	const struct area *a = e->value;
+
+	if (unlikely(!p))
+		return refuse(EBUSY, "the mapping 0x%llx-0x%llx is being made or removed",
+			      (ull)e->start, (ull)e->last);
+	if (unlikely(a->num_locks))
+		return refuse(EBUSY, "the mapping 0x%llx-0x%llx is in use by a queue",
+			      (ull)e->start, (ull)e->last);
+	if (unlikely(e->start < start || e->last > last))
+		return refuse(ENOENT,
+			      "0x%llx-0x%llx covers only a part of the mapping 0x%llx-0x%llx",
+			      (ull)start, (ull)last, (ull)e->start, (ull)e->last);
+	return 0;
+}
+
 int iopt_unmap(struct iopt *t, uint64_t start, uint64_t last, uint64_t *bytes)
 {
+	unsigned rounds = 0;
 	struct imap_entry e;
 	int rc = 0;
 
@@ -228,18 +273,20 @@ int iopt_unmap(struct iopt *t, uint64_t start, uint64_t last, uint64_t *bytes)
 	rwl_rdlock(&t->domains_lock);
 	rwl_wrlock(&t->iova_lock);
 	while (imap_first(&t->areas, start, last, &e)) {
-		struct pages *p = area_pages(e.value);
+		const struct area *a = e.value;
+		struct pages *p = area_pages(a);
 
-		if (unlikely(!p)) {
-			rc = refuse(EBUSY, "the mapping 0x%llx-0x%llx is being made or removed",
-				    (ull)e.start, (ull)e.last);
+		rc = check_removable(&e, p, start, last);
+		if (unlikely(rc))
 			break;
-		}
-		if (unlikely(e.start < start || e.last > last)) {
-			rc = refuse(ENOENT,
-				    "0x%llx-0x%llx covers only a part of the mapping 0x%llx-0x%llx",
-				    (ull)start, (ull)last, (ull)e.start, (ull)e.last);
-			break;
+		if (e.start != start)
+			rounds = 0;
+		if (unlikely(a->num_accesses)) {
+			start = e.start; /* what appears below it meanwhile is not ours */
+			rc = evict_accesses(t, &e, ++rounds);
+			if (rc)
+				break;
+			continue;
 		}
 		remove_area(t, &e, p);
 		*bytes += e.last - e.start + 1;

@@ -7,6 +7,7 @@
 #define IOMMUFD_IOPT_H
 
 #include "base/list.h"
+#include "index/idmap.h"
 #include "index/imap.h"
 #include "index/itree.h"
 #include "iommufd/area.h"
@@ -29,6 +30,9 @@ struct iopt {
 	struct list resv_nodes; /* struct resv_node.in_iopt */
 	uint64_t alignment; /* power of two, 1..PAGE_SIZE; also changed only with domains_lock */
 	bool large_off;     /* large pages disabled */
+	/* Slots: struct iommufd_access *, list id + 1. Changed with domains_lock for write. */
+	struct idmap accesses;
+	unsigned n_pinning; /* those that pin; also changed only with iova_lock */
 	struct area_block *cached; /* free blocks, linked through their first word */
 	unsigned n_cached;
 };
@@ -68,8 +72,12 @@ int iopt_map(struct iopt *t, struct iopt_map *m);
  * iopt_unmap() - remove the areas that lie wholly within [start, last], ascending
  * @bytes: length of what was removed, added up (also of what went before an error)
  *
+ * Accesses that pinned an area are told to let go of it, without a lock held.
+ *
  * Return: 0, also when there was nothing; -ENOENT an area sticks out; -EBUSY one is being built
- *         or torn down. Areas below that one are gone already.
+ *         or torn down, or locked by an internal access; -EDEADLOCK an access does not let go:
+ *         the area stays mapped, but refuses accesses from then on. Areas below that one are gone
+ *         already.
  */
 int iopt_unmap(struct iopt *t, uint64_t start, uint64_t last, uint64_t *bytes);
 

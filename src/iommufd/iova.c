@@ -4,8 +4,8 @@
  *
  * Invariants
  *  V1  no area meets a reserved interval; no allowed interval does
- *  V2  alignment is the greatest of 1 (PAGE_SIZE with large pages disabled) and the smallest page
- *      of each domain; every area complies with it
+ *  V2  alignment is the greatest of 1 (PAGE_SIZE with large pages disabled or an access that
+ *      pins) and the smallest page of each domain; every area complies with it
  *
  * The choice is deterministic, lowest first. Source: docs/abi/ioas_map.md "Choosing the IOVA".
  */
@@ -262,7 +262,7 @@ uint64_t iova_domain_alignment(const struct iommu_domain *dom)
 
 uint64_t iova_alignment_locked(const struct iopt *t)
 {
-	uint64_t align = t->large_off ? PAGE_SIZE : 1;
+	uint64_t align = t->large_off || t->n_pinning ? PAGE_SIZE : 1;
 
 	for (unsigned i = 0; i < t->n_domains; i++)
 		align = max_u64(align, iova_domain_alignment(t->domains[i]));

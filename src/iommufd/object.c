@@ -259,7 +259,22 @@ bool object_unref_last(struct object *obj)
 	return true;
 }
 
-int object_remove(struct object *obj)
+bool object_hold(struct object *obj)
+{
+	uint64_t s = atomic_load_explicit(&obj->slot->state, memory_order_relaxed);
+
+	do {
+		if (unlikely((s & (OBJECT_PUBLISHED | OBJECT_DYING)) != OBJECT_PUBLISHED ||
+			     !state_users(s) || !state_wait(s)))
+			return false;
+	} while (unlikely(!atomic_compare_exchange_weak_explicit(&obj->slot->state, &s,
+								 s + OBJECT_BOTH,
+								 memory_order_acquire,
+								 memory_order_relaxed)));
+	return true;
+}
+
+int object_retire(struct object *obj)
 {
 	uint64_t s, seen;
 
@@ -274,8 +289,21 @@ int object_remove(struct object *obj)
 		return refuse(EBUSY, "%s %u is in use: %llu users", types[obj->type].name, obj->id,
 			      (unsigned long long)state_users(seen) - 2);
 	}
-	free_id(obj->ctx, obj->slot, obj->id);
 	return 0;
+}
+
+void object_free_id(struct object *obj)
+{
+	free_id(obj->ctx, obj->slot, obj->id);
+}
+
+int object_remove(struct object *obj)
+{
+	int rc = object_retire(obj);
+
+	if (!rc)
+		object_free_id(obj);
+	return rc;
 }
 
 uint32_t object_users(const struct object *obj)

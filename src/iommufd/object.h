@@ -106,6 +106,19 @@ bool object_unref_last(struct object *obj);
  */
 int object_remove(struct object *obj);
 
+/*
+ * The same in two steps, for an object that is on lists still: from object_retire() on nobody
+ * finds it, nobody is inside, and object_hold() fails; object_free_id() ends it.
+ */
+int object_retire(struct object *obj);
+void object_free_id(struct object *obj);
+
+/*
+ * As a lookup, for whoever reached @obj through a list that keeps it in memory and its slot its
+ * own. False: it is being made or destroyed.
+ */
+bool object_hold(struct object *obj);
+
 /* Dependencies now, base included (tests and checks). */
 uint32_t object_users(const struct object *obj);
 
