@@ -259,37 +259,41 @@ static int attend(pid_t pid, const sigset_t *waited)
 }
 
 /*
- * The folder goes with the last process that uses it. Without any descendant left that is now.
- * Else a process waits until nobody holds the lock, and some time more: between an exec and its
- * first instruction of ours a process holds nothing.
+ * The folder goes with the last process that uses it, in a process of its own: whoever waits for
+ * us need not wait for the file system too. With descendants left it waits until nobody holds
+ * the lock, and some time more: between an exec and its first instruction of ours a process
+ * holds nothing.
  */
 static void leave_root(const char *root, int held)
 {
 	struct timespec grace = { .tv_nsec = 500000000 };
 	char path[300];
+	bool alone;
+	pid_t pid;
 	int fd;
 
 	fd_close_hidden(held);
 	snprintf(path, sizeof(path), "%s/lock", root);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || (waitpid(-1, NULL, WNOHANG) < 0 && !flock(fd, LOCK_EX | LOCK_NB))) {
+	alone = fd < 0 || (waitpid(-1, NULL, WNOHANG) < 0 && !flock(fd, LOCK_EX | LOCK_NB));
+	pid = fork();
+	if (pid < 0 && alone)
 		rundir_remove(root);
-		return;
-	}
-	if (fork())
+	if (pid)
 		return;
 	setsid();
 	/* Whoever reads from a pipe that was handed to us must see its end. */
-	if (fd)
+	if (fd > 0)
 		close_range(0, (unsigned)fd - 1, 0);
-	close_range((unsigned)fd + 1, ~0u, 0);
+	close_range(fd < 0 ? 0 : (unsigned)fd + 1, ~0u, 0);
 	if (chdir("/"))
 		_exit(0);
-	do {
+	while (!alone) {
 		flock(fd, LOCK_EX);
 		flock(fd, LOCK_UN);
 		nanosleep(&grace, NULL);
-	} while (flock(fd, LOCK_EX | LOCK_NB));
+		alone = !flock(fd, LOCK_EX | LOCK_NB);
+	}
 	rundir_remove(root);
 	_exit(0);
 }
