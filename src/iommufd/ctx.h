@@ -17,6 +17,7 @@ struct iommufd_ctx {
 		account_mode; /* enum account_mode: ACCOUNT_MM when preset, else decided per map */
 	struct object_table objects;
 	struct list groups;   /* igroup.in_ctx; guarded by objects.lock */
+	uint32_t vfio_ioas;   /* id that stands for a VFIO container, 0: none; same lock */
 	struct rwl ioas_lock; /* LOCK_CTX_IOAS: publication of IOASes */
 
 	struct mtx pool_lock; /* LOCK_POOL */

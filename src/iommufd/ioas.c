@@ -29,11 +29,21 @@ int ioas_get(struct iommufd_ctx *ctx, uint32_t id, struct ioas **out)
 	return rc;
 }
 
+/* The binding of VFIO_IOAS goes with the object; its id is not free yet. */
+static void forget_vfio(struct object *obj)
+{
+	mtx_lock(&obj->ctx->objects.lock);
+	if (obj->ctx->vfio_ioas == obj->id)
+		obj->ctx->vfio_ioas = 0;
+	mtx_unlock(&obj->ctx->objects.lock);
+}
+
 void ioas_destroy(struct object *obj)
 {
 	struct ioas *ioas = container_of(obj, struct ioas, obj);
 
 	(void)BUG_ON(!list_empty(&ioas->hwpts));
+	forget_vfio(obj);
 	iopt_finish(&ioas->iopt);
 	mem_free(ioas);
 }

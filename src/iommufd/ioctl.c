@@ -68,6 +68,9 @@ union any_cmd {
 	struct iommu_ioas_map map;
 	struct iommu_ioas_unmap unmap;
 	struct iommu_hw_info info;
+	struct iommu_ioas_allow_iovas allow;
+	struct iommu_option option;
+	struct iommu_vfio_ioas vfio_ioas;
 };
 
 #define FIRST_NR 0x80u
@@ -86,10 +89,15 @@ union any_cmd {
 static const struct command commands[LAST_NR - FIRST_NR + 1] = {
 	COMMAND(IOMMU_DESTROY, iommu_destroy, id, OUT_NONE, ioctl_destroy),
 	COMMAND(IOMMU_IOAS_ALLOC, iommu_ioas_alloc, out_ioas_id, OUT_SUCCESS, ioctl_ioas_alloc),
+	COMMAND(IOMMU_IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, allowed_iovas, OUT_NONE,
+		ioctl_ioas_allow_iovas),
 	COMMAND(IOMMU_IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, out_iova_alignment,
 		OUT_SUCCESS_OR_EMSGSIZE, ioctl_ioas_iova_ranges),
 	COMMAND(IOMMU_IOAS_MAP, iommu_ioas_map, iova, OUT_SUCCESS, ioctl_ioas_map),
 	COMMAND(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, length, OUT_SUCCESS, ioctl_ioas_unmap),
+	/* These two write back what they changed, and when, by themselves. */
+	COMMAND(IOMMU_OPTION, iommu_option, val64, OUT_NONE, ioctl_option),
+	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, __reserved, OUT_NONE, ioctl_vfio_ioas),
 	COMMAND(IOMMU_GET_HW_INFO, iommu_hw_info, __reserved, OUT_SUCCESS, ioctl_get_hw_info),
 };
 

@@ -83,7 +83,7 @@ static void block_put_locked(struct iopt *t, struct area_block *b)
 }
 
 /* An area that is out of the map lets go of its pages, and of the block if that was all. */
-static void pages_drop_locked(struct iopt *t, struct pages *p)
+static void drop_pages_locked(struct iopt *t, struct pages *p)
 {
 	if (!pages_put(p))
 		return;
@@ -106,6 +106,7 @@ void iopt_finish(struct iopt *t)
 	imap_finish(&t->areas);
 	(void)BUG_ON(t->accesses.count);
 	idmap_finish(&t->accesses);
+	iova_free_allowed(&t->allowed);
 	mem_free(t->domains);
 }
 
@@ -199,7 +200,7 @@ int iopt_map(struct iopt *t, struct iopt_map *m)
 	} else {
 		rwl_wrlock(&t->iova_lock);
 		imap_erase(&t->areas, iova);
-		pages_drop_locked(t, &b->pages);
+		drop_pages_locked(t, &b->pages);
 		rwl_wrunlock(&t->iova_lock);
 	}
 out:
@@ -223,7 +224,7 @@ static void remove_area(struct iopt *t, const struct imap_entry *e, struct pages
 	imap_erase(&t->areas, e->start);
 	if (p != &container_of(a, struct area_block, area)->pages)
 		block_put_locked(t, container_of(a, struct area_block, area));
-	pages_drop_locked(t, p);
+	drop_pages_locked(t, p);
 }
 
 /* The area at @e is pinned: makes its accesses let go. iova_lock and domains_lock are dropped. */
@@ -427,6 +428,44 @@ void iopt_remove_domain(struct iopt *t, struct iommu_domain *dom)
 out:
 	rwl_wrunlock(&t->iova_lock);
 	rwl_wrunlock(&t->domains_lock);
+}
+
+bool iopt_large_off(struct iopt *t)
+{
+	bool off;
+
+	rwl_rdlock(&t->iova_lock);
+	off = t->large_off;
+	rwl_rdunlock(&t->iova_lock);
+	return off;
+}
+
+int iopt_set_large(struct iopt *t, bool on)
+{
+	uint64_t align;
+	int rc = 0;
+
+	rwl_wrlock(&t->domains_lock);
+	rwl_wrlock(&t->iova_lock);
+	if (on != t->large_off)
+		goto out; /* so it is already */
+	if (!on && t->n_domains && !imap_empty(&t->areas)) {
+		rc = refuse(EINVAL, "large pages may be in use: there are mappings and %u domains",
+			    t->n_domains);
+		goto out;
+	}
+	t->large_off = !on;
+	align = iova_alignment_locked(t);
+	if (align > t->alignment)
+		rc = iova_check_areas_locked(t, align);
+	if (rc)
+		t->large_off = on;
+	else
+		t->alignment = align;
+out:
+	rwl_wrunlock(&t->iova_lock);
+	rwl_wrunlock(&t->domains_lock);
+	return rc;
 }
 
 static const char *prot_text(unsigned prot)

@@ -99,6 +99,20 @@ int iopt_reserve_device(struct iopt *t, const struct iommu_device *dev, const vo
 void iopt_unreserve(struct iopt *t, const void *owner);
 
 /*
+ * Swaps @set, of nodes from mem_alloc(), for the allowed intervals; the caller frees what it gets
+ * back. -EADDRINUSE one of them meets a reserved one: nothing is swapped.
+ */
+int iopt_set_allowed(struct iopt *t, struct itree *set);
+void iova_free_allowed(struct itree *set);
+
+/*
+ * Whether entries above the host's page size may be made. Off: -EINVAL there are both domains and
+ * areas; -EADDRINUSE an area is not aligned to pages. On failure nothing has changed.
+ */
+int iopt_set_large(struct iopt *t, bool on);
+bool iopt_large_off(struct iopt *t);
+
+/*
  * Gaps of the reserved set from *@from on, ascending: writes up to @max, returns how many there
  * were and sets *@from to continue, *@more to whether that makes sense.
  */

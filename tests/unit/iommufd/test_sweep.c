@@ -119,6 +119,29 @@ static void scatter(struct world *w, size_t npages)
 	close(fd);
 }
 
+static int do_allow(struct world *w)
+{
+	static const struct iommu_iova_range r[] = { { 0x1000, 0x1fff }, { 0x4000, 0x4fff } };
+	struct iommu_ioas_allow_iovas c = { .size = sizeof(c),
+					    .ioas_id = w->ioas,
+					    .num_iovas = ARRAY_LEN(r),
+					    .allowed_iovas = (uintptr_t)r };
+
+	return kit_ioctl(w->k, IOMMU_IOAS_ALLOW_IOVAS, &c);
+}
+
+static int undo_allow(struct world *w)
+{
+	struct iommu_ioas_allow_iovas c = { .size = sizeof(c), .ioas_id = w->ioas };
+
+	return kit_ioctl(w->k, IOMMU_IOAS_ALLOW_IOVAS, &c);
+}
+
+static void allow__fails_anywhere__undone(void **state)
+{
+	sweep(world(state, true, false), do_allow, undo_allow);
+}
+
 static int do_alloc(struct world *w)
 {
 	struct iommu_ioas_alloc c = { .size = sizeof(c) };
@@ -369,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(alloc__fails_anywhere__undone),
+		KIT_TEST(allow__fails_anywhere__undone),
 		KIT_TEST(map__no_domain__undone),
 		KIT_TEST(map__one_domain__undone),
 		KIT_TEST(map__two_domains__undone),
