@@ -10,7 +10,7 @@ static void ioctl__command_not_there__enotty(void **state)
 	static const struct {
 		unsigned long cmd;
 		const char *name;
-	} absent[] = {
+	} later[] = {
 		{ IOMMU_IOAS_ALLOW_IOVAS, "IOMMU_IOAS_ALLOW_IOVAS" },
 		{ IOMMU_IOAS_COPY, "IOMMU_IOAS_COPY" },
 		{ IOMMU_OPTION, "IOMMU_OPTION" },
@@ -29,16 +29,19 @@ static void ioctl__command_not_there__enotty(void **state)
 	};
 	struct client *c = *state;
 
-	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
-		uint32_t arg[64] = { sizeof(arg) };
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		uint32_t arg[64] = { sizeof(arg[0]) }; /* too small for any that is there */
 
-		if (ioctl(c->iommu, absent[i].cmd, arg) != -1 || errno != ENOTTY)
-			fail_msg("%s: %s", absent[i].name, strerror(errno));
+		assert_int_equal(ioctl(c->iommu, later[i].cmd, arg), -1);
+		if (errno == ENOTTY)
+			print_message("# not there: %s\n", later[i].name);
+		else
+			assert_int_equal(errno, EINVAL);
 	}
 }
 
 /* Probing says which features there are; all others are ENOTTY. */
-static void device_feature__probe__only_low_power(void **state)
+static void device_feature__probe__enotty_or_there(void **state)
 {
 	struct client *c = *state;
 	unsigned there = 0;
@@ -49,10 +52,11 @@ static void device_feature__probe__only_low_power(void **state)
 
 		if (!ioctl(c->dev, VFIO_DEVICE_FEATURE, &f))
 			there |= 1u << i;
+		else if (i != VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2) /* EINVAL, as on Linux */
+			assert_int_equal(errno, ENOTTY);
 	}
-	assert_int_equal(there, 1u << VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY |
-					1u << VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP |
-					1u << VFIO_DEVICE_FEATURE_LOW_POWER_EXIT);
+	assert_true(there & 1u << VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY);
+	print_message("# features, as bits: 0x%x\n", there);
 }
 
 /* KVM is told by the preload that all is well, and never hears of the file. */
@@ -82,7 +86,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(ioctl__command_not_there__enotty),
-		CASE(device_feature__probe__only_low_power),
+		CASE(device_feature__probe__enotty_or_there),
 		CASE(kvm__vfio_file__accepted_but_not_known_to_kvm),
 	};
 

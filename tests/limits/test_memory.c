@@ -102,6 +102,78 @@ static void mremap__of_mapped_memory__device_follows(void **state)
 	munmap(q, 4 * PAGE);
 }
 
+static char *shared_file(int *fd, size_t len)
+{
+	char *p;
+
+	*fd = memfd_create("file", MFD_CLOEXEC);
+	assert_true(*fd >= 0);
+	assert_int_equal(ftruncate(*fd, (off_t)len), 0);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	memset(p, 's', len);
+	return p;
+}
+
+static void ftruncate__of_mapped_file__device_keeps_it(void **state)
+{
+	struct client *c = *state;
+	uint64_t iova;
+	int fd;
+	char *p = shared_file(&fd, 16 * PAGE);
+
+	iova = map(c, p, 16 * PAGE);
+	assert_int_equal(ftruncate(fd, 4 * PAGE), 0);
+	assert_int_equal(ftruncate(fd, 16 * PAGE), 0);
+	assert_int_equal(p[8 * PAGE], 0);
+	assert_int_equal(dma_byte(c, iova + 8 * PAGE), 's');
+	assert_int_equal(dma_put(c, iova + 8 * PAGE, 'x'), 0);
+	assert_int_equal(p[8 * PAGE], 0);
+	assert_int_equal(dma_put(c, iova, 'x'), 0);
+	assert_int_equal(*p, 'x');
+	unmap(c, iova, 16 * PAGE);
+	munmap(p, 16 * PAGE);
+	close(fd);
+}
+
+static void fallocate__hole_in_mapped_file__device_keeps_it(void **state)
+{
+	struct client *c = *state;
+	uint64_t iova;
+	int fd;
+	char *p = shared_file(&fd, 4 * PAGE);
+
+	iova = map(c, p, 4 * PAGE);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE), 0);
+	assert_int_equal(p[PAGE], 0);
+	assert_int_equal(dma_byte(c, iova + PAGE), 's');
+	unmap(c, iova, 4 * PAGE);
+	munmap(p, 4 * PAGE);
+	close(fd);
+}
+
+/* What the kernel refuses leaves the memory one. */
+static void ftruncate__of_sealed_file__still_shared(void **state)
+{
+	struct client *c = *state;
+	int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint64_t iova;
+	char *p;
+
+	assert_int_equal(ftruncate(fd, PAGE), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	iova = map(c, p, PAGE);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(dma_put(c, iova, 'x'), 0);
+	assert_int_equal(*p, 'x');
+	unmap(c, iova, PAGE);
+	munmap(p, PAGE);
+	close(fd);
+}
+
 static void shmdt__memory_there_again__device_sees_the_new(void **state)
 {
 	struct client *c = *state;
@@ -208,19 +280,6 @@ static void pthread_exit__of_a_large_stack__faults(void **state)
 	assert_int_equal(dma_byte(shared, iova), -1);
 	assert_int_equal(dma_put(shared, iova, 'x'), ERR_WRITE);
 	unmap(shared, iova, PAGE);
-}
-
-static char *shared_file(int *fd, size_t len)
-{
-	char *p;
-
-	*fd = memfd_create("file", MFD_CLOEXEC);
-	assert_true(*fd >= 0);
-	assert_int_equal(ftruncate(*fd, (off_t)len), 0);
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	assert_ptr_not_equal(p, MAP_FAILED);
-	memset(p, 's', len);
-	return p;
 }
 
 struct cut {
@@ -379,6 +438,9 @@ int main(void)
 		CASE(madvise__dontneed__device_keeps_the_old),
 		CASE(free__of_large_block__device_keeps_it),
 		CASE(realloc__of_large_block__device_keeps_the_old),
+		CASE(ftruncate__of_mapped_file__device_keeps_it),
+		CASE(fallocate__hole_in_mapped_file__device_keeps_it),
+		CASE(ftruncate__of_sealed_file__still_shared),
 		CASE(shmdt__memory_there_again__device_sees_the_new),
 		CASE(free__at_end_of_heap__faults),
 		CASE(mremap__of_mapped_memory__device_follows),
