@@ -183,6 +183,82 @@ static int do_exchange(struct access *a, int mi, uintptr_t va, unsigned size)
 	return rc;
 }
 
+static const ZydisRegister accumulator[9] = { [1] = ZYDIS_REGISTER_AL,
+					      [2] = ZYDIS_REGISTER_AX,
+					      [4] = ZYDIS_REGISTER_EAX,
+					      [8] = ZYDIS_REGISTER_RAX };
+
+/* xadd and cmpxchg; with lock they are no more atomic than a device makes them. */
+static int do_atomic(struct access *a, uintptr_t va, unsigned size)
+{
+	ZydisRegister reg = a->op[1].reg.value, acc = accumulator[size];
+	uint64_t v, mine = mmio_get_reg(a->uc, reg), mask = UINT64_MAX >> (64 - size * 8), r;
+	int rc = load(a, va, size, &v);
+
+	if (rc)
+		return rc;
+	if (a->in.mnemonic == ZYDIS_MNEMONIC_XADD) {
+		r = mmio_alu(a->uc, ALU_ADD, v, mine, size);
+		rc = store(a, va, size, r);
+		if (!rc)
+			mmio_set_reg(a->uc, reg, v);
+		return rc;
+	}
+	r = mmio_alu(a->uc, ALU_SUB, mmio_get_reg(a->uc, acc), v, size) & mask;
+	if (!r)
+		return store(a, va, size, mine);
+	mmio_set_reg(a->uc, acc, v);
+	return 0;
+}
+
+static int do_shift(struct access *a, uintptr_t va, unsigned size)
+{
+	uint64_t v;
+	int rc = load(a, va, size, &v);
+
+	if (rc)
+		return rc;
+	return store(a, va, size,
+		     mmio_shift(a->uc, a->in.mnemonic, v, source(a, &a->op[1]) & 0xff, size));
+}
+
+/* imul with two or three operands, bit scans and counts. */
+static int do_pair(struct access *a, uintptr_t va, unsigned size)
+{
+	ZydisRegister reg = a->op[0].reg.value;
+	uint64_t v, with = mmio_get_reg(a->uc, reg);
+	int rc;
+
+	if (a->in.operand_count_visible < 2)
+		return -EFAULT;
+	rc = load(a, va, size, &v);
+	if (rc)
+		return rc;
+	if (a->in.operand_count_visible == 3)
+		with = source(a, &a->op[2]);
+	with = mmio_pair(a->uc, a->in.mnemonic, with, v, size);
+	/* A scan of nothing leaves all of the register alone. */
+	if (v || (a->in.mnemonic != ZYDIS_MNEMONIC_BSF && a->in.mnemonic != ZYDIS_MNEMONIC_BSR))
+		mmio_set_reg(a->uc, reg, with);
+	return 0;
+}
+
+/* A conditional move loads in any case. */
+static int do_condition(struct access *a, uintptr_t va, unsigned size)
+{
+	bool holds = mmio_condition(a->uc, a->in.opcode);
+	ZydisRegister reg = a->op[0].reg.value;
+	uint64_t v;
+	int rc;
+
+	if (a->in.meta.category == ZYDIS_CATEGORY_SETCC)
+		return store(a, va, 1, holds);
+	rc = load(a, va, size, &v);
+	if (!rc)
+		mmio_set_reg(a->uc, reg, holds ? v : mmio_get_reg(a->uc, reg));
+	return rc;
+}
+
 /* An address or count register of a string operation: 32 bits of it with the prefix. */
 static uint64_t string_reg(const struct access *a, int reg)
 {
@@ -201,10 +277,6 @@ static void string_add(struct access *a, int reg, int64_t step)
 /* One element, between the BAR or ordinary memory and either of them or the accumulator. */
 static int string_step(struct access *a, unsigned size, bool reads, bool writes)
 {
-	static const ZydisRegister acc[9] = { [1] = ZYDIS_REGISTER_AL,
-					      [2] = ZYDIS_REGISTER_AX,
-					      [4] = ZYDIS_REGISTER_EAX,
-					      [8] = ZYDIS_REGISTER_RAX };
 	uintptr_t from = string_reg(a, REG_RSI), to = string_reg(a, REG_RDI);
 	uint64_t v = mmio_get_reg(a->uc, ZYDIS_REGISTER_RAX);
 	int rc = 0;
@@ -216,7 +288,7 @@ static int string_step(struct access *a, unsigned size, bool reads, bool writes)
 		rc = to - a->base < a->len ? transfer(a, to, &v, size, true)
 					   : guard_copy((void *)to, &v, size);
 	if (!rc && !writes)
-		mmio_set_reg(a->uc, acc[size], v);
+		mmio_set_reg(a->uc, accumulator[size], v);
 	return rc;
 }
 
@@ -313,6 +385,9 @@ static bool is_vector_move(const struct access *a)
 
 static int dispatch(struct access *a, int mi, uintptr_t va, unsigned size)
 {
+	if (a->in.meta.category == ZYDIS_CATEGORY_SETCC ||
+	    a->in.meta.category == ZYDIS_CATEGORY_CMOV)
+		return do_condition(a, va, size);
 	switch (a->in.mnemonic) {
 	case ZYDIS_MNEMONIC_MOV:
 	case ZYDIS_MNEMONIC_MOVZX:
@@ -345,6 +420,20 @@ static int dispatch(struct access *a, int mi, uintptr_t va, unsigned size)
 		return do_unary(a, va, size);
 	case ZYDIS_MNEMONIC_XCHG:
 		return do_exchange(a, mi, va, size);
+	case ZYDIS_MNEMONIC_XADD:
+	case ZYDIS_MNEMONIC_CMPXCHG:
+		return do_atomic(a, va, size);
+	case ZYDIS_MNEMONIC_SHL:
+	case ZYDIS_MNEMONIC_SHR:
+	case ZYDIS_MNEMONIC_SAR:
+		return do_shift(a, va, size);
+	case ZYDIS_MNEMONIC_IMUL:
+	case ZYDIS_MNEMONIC_BSF:
+	case ZYDIS_MNEMONIC_BSR:
+	case ZYDIS_MNEMONIC_TZCNT:
+	case ZYDIS_MNEMONIC_LZCNT:
+	case ZYDIS_MNEMONIC_POPCNT:
+		return do_pair(a, va, size);
 	default:
 		return is_vector_move(a) ? do_vector(a, mi, va, size) : -EFAULT;
 	}

@@ -24,4 +24,10 @@ enum mmio_alu { ALU_ADD, ALU_ADC, ALU_SUB, ALU_SBB, ALU_AND, ALU_OR, ALU_XOR };
 /* @a op @b in @size bytes; sets the context's flags as the instruction does. */
 uint64_t mmio_alu(ucontext_t *uc, enum mmio_alu op, uint64_t a, uint64_t b, unsigned size);
 
+/* mmio_math.c: shl, shr or sar; imul, bsf, bsr, tzcnt, lzcnt or popcnt of @src into @v. */
+uint64_t mmio_shift(ucontext_t *uc, ZydisMnemonic what, uint64_t v, uint64_t count, unsigned size);
+uint64_t mmio_pair(ucontext_t *uc, ZydisMnemonic what, uint64_t v, uint64_t src, unsigned size);
+/* Condition @code (the low four bits of Jcc's opcode) holds. */
+bool mmio_condition(const ucontext_t *uc, unsigned code);
+
 #endif

@@ -228,6 +228,40 @@ enum {
 	X(xchg16, "xchgw %ax, (%rdi)", 0)                                  \
 	X(xchg32, "xchgl (%rdi), %eax", 0)                                 \
 	X(xchg64, "xchgq %rax, (%rdi)", 0)                                 \
+	X(sete_, "sete (%rdi)", 0)                                         \
+	X(setne_, "setne (%rdi)", 0)                                       \
+	X(setb_, "setb (%rdi)", 0)                                         \
+	X(seta_, "seta (%rdi)", 0)                                         \
+	X(setl_, "setl (%rdi)", 0)                                         \
+	X(setg_, "setg (%rdi)", 0)                                         \
+	X(sets_, "sets (%rdi)", 0)                                         \
+	X(setnp_, "setnp (%rdi)", 0)                                       \
+	X(seto_, "seto (%rdi)", 0)                                         \
+	X(cmove32_, "cmovel (%rdi), %eax", 0)                              \
+	X(cmovl64_, "cmovlq (%rdi), %rax", 0)                              \
+	X(cmova16_, "cmovaw (%rdi), %ax", 0)                               \
+	X(shl8_, "shlb $3, (%rdi)", 0)                                     \
+	X(shl32_, "shll $7, (%rdi)", 0)                                    \
+	X(shl32_1_, "shll (%rdi)", 0)                                      \
+	X(shl64_cl_, "shlq %cl, (%rdi)", 0)                                \
+	X(shr16_, "shrw $1, (%rdi)", 0)                                    \
+	X(shr32_cl_, "shrl %cl, (%rdi)", 0)                                \
+	X(sar64_, "sarq $5, (%rdi)", 0)                                    \
+	X(sar8_cl_, "sarb %cl, (%rdi)", 0)                                 \
+	X(imul16_, "imulw (%rdi), %ax", 0)                                 \
+	X(imul32_, "imull (%rdi), %eax", 0)                                \
+	X(imul64_, "imulq (%rdi), %rax", 0)                                \
+	X(imul32_imm_, "imull $-77, (%rdi), %eax", 0)                      \
+	X(imul64_imm_, "imulq $123456, (%rdi), %r9", 0)                    \
+	X(bsf32_, "bsfl (%rdi), %ecx", 0)                                  \
+	X(bsr64_, "bsrq (%rdi), %rcx", 0)                                  \
+	X(popcnt32_, "popcntl (%rdi), %eax", 0)                            \
+	X(xadd8_, "xaddb %ah, (%rdi)", 0)                                  \
+	X(xadd32_, "lock xaddl %eax, (%rdi)", 0)                           \
+	X(xadd64_, "xaddq %rdx, (%rdi)", 0)                                \
+	X(cmpxchg8_, "lock cmpxchgb %dl, (%rdi)", 0)                       \
+	X(cmpxchg32_, "lock cmpxchgl %edx, (%rdi)", 0)                     \
+	X(cmpxchg64_, "lock cmpxchgq %rdx, (%rdi)", 0)                     \
 	X(movsb_, "movsb", STRING)                                         \
 	X(movsw_, "movsw", STRING)                                         \
 	X(movsl_, "movsl", STRING)                                         \
