@@ -49,6 +49,7 @@ int domain_init_table(struct iommu_domain *dom, struct pt_config *cfg)
 	cfg->ops_arg = dom->iommu->pm;
 	cfg->biased = true;
 	cfg->ptr_bias = tables_bias(dom->iommu->pm);
+	tables_window(dom->iommu->pm, &dom->tables_first, &dom->tables_last);
 	rc = pt_init(&dom->pt, cfg);
 	if (rc)
 		return rc;
@@ -157,6 +158,11 @@ void iommu_domain_sync(struct iommu_domain *dom, struct pt_gather *g)
 		pt_gather_free(&dom->pt, g);
 	else
 		pt_gather_init(g);
+}
+
+void iommu_domain_prefetch(const struct iommu_domain *dom, uint64_t iova)
+{
+	pt_prefetch(&dom->pt, iova, dom->tables_first, dom->tables_last);
 }
 
 int iommu_domain_iova_to_pa(struct iommu_domain *dom, uint64_t iova, uint64_t *pa, uint64_t *len)

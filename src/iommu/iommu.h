@@ -121,6 +121,7 @@ struct iommu_domain {
 	_Atomic bool tracking; /* and DMA sets them */
 	struct pt pt;
 	uint64_t aperture_start, aperture_last, pgsizes;
+	uint64_t tables_first, tables_last; /* where table memory may lie */
 	uint64_t irq_start,
 		irq_last; /* the kind's MSI window: never translated; start > last: none */
 	const struct iommu_domain_ops *ops;
@@ -181,6 +182,8 @@ int iommu_domain_set_dirty_tracking(struct iommu_domain *dom, bool on);
  */
 int iommu_domain_read_dirty(struct iommu_domain *dom, uint64_t iova, uint64_t len, unsigned flags,
 			    pt_dirty_fn record, void *arg);
+/* A hint that @iova is about to be mapped or unmapped: takes no lock, changes nothing. */
+void iommu_domain_prefetch(const struct iommu_domain *dom, uint64_t iova);
 /*
  * 0, or -ENOENT. *@len: bytes from there to the end of the entry. The caller holds the range, or
  * knows otherwise that no table there is freed meanwhile.

@@ -181,6 +181,9 @@ int iopt_map(struct iopt *t, struct iopt_map *m)
 	if (unlikely(rc))
 		return rc;
 	rwl_rdlock(&t->domains_lock);
+	/* Among many mappings the entry is a cache miss: let it come while the area is made. */
+	if (m->fixed && t->n_domains)
+		iommu_domain_prefetch(t->domains[0], m->iova);
 	rwl_wrlock(&t->iova_lock);
 	rc = insert_locked(t, m, offset, npages, &b);
 	rwl_wrunlock(&t->iova_lock);

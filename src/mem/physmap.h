@@ -106,6 +106,8 @@ int tables_alloc(struct physmap *pm, size_t size, void **ptr, uint64_t *pa);
 void tables_free(struct physmap *pm, void *ptr, uint64_t pa, size_t size);
 /* Host address of table memory is PA + this, for the whole window (an add, no lookup). */
 uint64_t tables_bias(struct physmap *pm);
+/* Every address that table memory ever has is in [*first, *last]. */
+void tables_window(struct physmap *pm, uint64_t *first, uint64_t *last);
 /* The window in use: [*base, *base + *len), contiguous in host memory (dumps, oracles). */
 void tables_extent(struct physmap *pm, uint64_t *base, uint64_t *len);
 

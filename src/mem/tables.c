@@ -178,6 +178,12 @@ uint64_t tables_bias(struct physmap *pm)
 	return (uintptr_t)pm->tables.host - pm->win[WIN_TABLE].base;
 }
 
+void tables_window(struct physmap *pm, uint64_t *first, uint64_t *last)
+{
+	*first = pm->win[WIN_TABLE].base;
+	*last = *first + (pm->tables.cap - 1);
+}
+
 void tables_extent(struct physmap *pm, uint64_t *base, uint64_t *len)
 {
 	mtx_lock(&pm->tables.lock);
