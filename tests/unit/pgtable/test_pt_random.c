@@ -227,7 +227,7 @@ static void told(void *arg, uint64_t first, uint64_t last)
 static void step_dirty(struct run *r)
 {
 	uint64_t iova = some_iova(r), len = some_len(r, iova), bytes = 0, n;
-	bool clear = below(r, 4), whole = below(r, 3) == 0;
+	bool clear = below(r, 4), whole = below(r, 16) == 0;
 
 	if (whole) {
 		iova = r->first;
@@ -258,7 +258,7 @@ static void play(struct run *r, const struct pt_format *format, struct pt_config
 {
 	const char *seed = getenv("PT_SEED"), *ops = getenv("PT_OPS");
 	const uint64_t len = 2 * GIB + 16 * MIB;
-	uint64_t n = ops ? strtoull(ops, NULL, 0) : 1500;
+	uint64_t n = ops ? strtoull(ops, NULL, 0) : BUILT_WITH_ASAN || BUILT_WITH_TSAN ? 500 : 1500;
 	struct pt_gather g;
 
 	r->seed = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
