@@ -64,9 +64,8 @@ struct iommu_kind {
 	int (*configure)(struct iommu *iommu, const char *key, const char *value);
 };
 
-extern const struct iommu_kind *const iommu_kinds[]; /* NULL at the end */
-/* The kind in "KIND" or "KIND,KEY=VALUE...", NULL: no such kind. */
-const struct iommu_kind *iommu_kind_find(const char *text);
+extern const struct iommu_kind *const iommu_kinds[];        /* NULL at the end */
+const struct iommu_kind *iommu_kind_find(const char *name); /* NULL: no such kind */
 
 /**
  * iommu_configure() - choose kind and options of an IOMMU

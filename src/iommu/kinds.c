@@ -14,14 +14,17 @@ const struct iommu_kind *const iommu_kinds[] = {
 	NULL,
 };
 
-const struct iommu_kind *iommu_kind_find(const char *text)
+static const struct iommu_kind *find(const char *name, size_t len)
 {
-	size_t len = strcspn(text, ",");
-
 	for (size_t i = 0; iommu_kinds[i]; i++)
-		if (strlen(iommu_kinds[i]->name) == len && !memcmp(iommu_kinds[i]->name, text, len))
+		if (strlen(iommu_kinds[i]->name) == len && !memcmp(iommu_kinds[i]->name, name, len))
 			return iommu_kinds[i];
 	return NULL;
+}
+
+const struct iommu_kind *iommu_kind_find(const char *name)
+{
+	return find(name, strlen(name));
 }
 
 /* @item: "KEY=VALUE", ours to write to. */
@@ -45,7 +48,7 @@ int iommu_configure(struct iommu *iommu, const char *text)
 	char item[64];
 	int rc = 0;
 
-	iommu->kind = iommu_kind_find(text);
+	iommu->kind = find(text, strcspn(text, ","));
 	iommu->levels = 0;
 	if (!iommu->kind)
 		return refuse(EINVAL, "there is no IOMMU kind '%.*s' (try: uiommufd list)",

@@ -119,7 +119,6 @@ static void iommu_configure__words__kind_and_levels(void **state)
 
 		assert_int_equal(iommu_configure(&iommu, good[i].text), 0);
 		assert_ptr_equal(iommu.kind, iommu_kind_find("vtd"));
-		assert_ptr_equal(iommu_kind_find(good[i].text), iommu.kind);
 		assert_int_equal(iommu.levels, good[i].levels);
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
