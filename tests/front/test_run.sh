@@ -89,6 +89,9 @@ cp "$u" "$build/libuiommufd-preload.so" "$work/a b"
 is run__space_in_our_path__0 status 0 "$work/a b/uiommufd" run -- test -c /dev/iommu
 is run__space_in_our_path__not_a_word [ ! -s "$work/err" ]
 
+# What a shell opens, another program reads: that must not be an endless file.
+is run__inherited_iommufd__empty status 0 timeout 10 "$u" run -- sh -c 'head -c 10 </dev/iommu >"$0"; test ! -s "$0"' "$work/inherited"
+
 # ---- the folder ----
 is run__runtime_dir_unwritable__elsewhere status 0 env XDG_RUNTIME_DIR=/proc "$u" run -- test -c /dev/iommu
 is run__afterwards__no_folder no_folder

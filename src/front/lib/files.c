@@ -164,7 +164,7 @@ int file_foreign(int fd)
 	struct stat st;
 
 	if (stat_fd(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink ||
-	    st.st_size != (off_t)PLACEHOLDER_LEN)
+	    (st.st_size && st.st_size != (off_t)PLACEHOLDER_LEN))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	sys_call(SYS_readlinkat, AT_FDCWD, (long)path, (long)name, sizeof(name) - 1, 0, 0);
@@ -280,7 +280,7 @@ static void free_file(struct file *f)
 }
 
 /* The placeholder and our probe of it; the program's number in *@fd. */
-static int make_placeholder(struct file *f, const char *name, int flags, int *fd)
+static int make_placeholder(struct file *f, const char *name, uint64_t len, int flags, int *fd)
 {
 	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[40];
@@ -294,8 +294,9 @@ static int make_placeholder(struct file *f, const char *name, int flags, int *fd
 		return refuse(-rc, "the placeholder descriptor could not be made");
 	*fd = rc;
 	/* Offsets of regions start at index << 40; an access beyond the end of a memfd is SIGBUS.
+	 * A context has none: whoever reads it unseen by us (cat </dev/iommu) is soon done.
 	 */
-	rc = sys_ftruncate(*fd, PLACEHOLDER_LEN);
+	rc = len ? sys_ftruncate(*fd, len) : 0;
 	if (!rc)
 		rc = stat_fd(*fd, &st);
 	if (!rc)
@@ -342,7 +343,7 @@ int file_open_ctx(struct front *front, int flags)
 	rc = iommufd_ctx_create(front->machine, &f->ctx);
 	if (rc)
 		goto err_file;
-	rc = make_placeholder(f, "iommu", flags, &fd);
+	rc = make_placeholder(f, "iommu", 0, flags, &fd);
 	if (rc)
 		goto err_ctx;
 	f->kind = FILE_CTX;
@@ -372,7 +373,7 @@ int file_open_device(struct front *front, unsigned index, int flags)
 	if (rc)
 		goto err_file;
 	snprintf(name, sizeof(name), "vfio%u", index);
-	rc = make_placeholder(f, name, flags, &fd);
+	rc = make_placeholder(f, name, PLACEHOLDER_LEN, flags, &fd);
 	if (rc)
 		goto err_vfio;
 	f->kind = FILE_DEVICE;
