@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What do MAP and UNMAP cost, from dispatch to the page table and back?
+ * What do MAP, UNMAP and pins of accesses cost, from dispatch to the page table and back?
  *
  * bench_iommufd [--json] [PREFIX]: runs the benches whose name begins with PREFIX. Calls go
  * straight to iommufd_ctx_ioctl(), with a device on a VT-d attached where the name says so. Each
@@ -306,6 +306,74 @@ static void bench_attach(struct world *w)
 	report_median("attach_and_detach_empty", rounds);
 }
 
+static void no_unmap(void *data, uint64_t iova, uint64_t length)
+{
+	(void)data;
+	(void)iova;
+	(void)length;
+}
+
+static void bench_pin(struct iommufd_access *a, const char *name, uint64_t iova, uint64_t len,
+		      unsigned count)
+{
+	static uint64_t pa[MIB / PAGE_SIZE];
+	double rounds[ROUNDS];
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t t = now_ns();
+
+		for (unsigned i = 0; i < count; i++) {
+			must(iommufd_access_pin_pages(a, iova, len, pa, IOMMUFD_ACCESS_WRITE),
+			     "pin");
+			iommufd_access_unpin_pages(a, iova, len);
+		}
+		rounds[r] = (double)(now_ns() - t) / count;
+	}
+	report_median(name, rounds);
+}
+
+static void bench_rw(struct iommufd_access *a, const char *name, unsigned flags)
+{
+	static char buf[PAGE_SIZE];
+	double rounds[ROUNDS];
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t t = now_ns();
+
+		for (unsigned i = 0; i < BATCH; i++)
+			must(iommufd_access_rw(a, 0x40000800, buf, sizeof(buf), flags), "rw");
+		rounds[r] = (double)(now_ns() - t) / BATCH;
+	}
+	report_median(name, rounds);
+}
+
+/* Without a domain, so that memory is really pinned; then from a domain, then from the store. */
+static void bench_access(struct world *w)
+{
+	static const struct iommufd_access_ops ops = { true, no_unmap };
+	static uint64_t pa[MIB / PAGE_SIZE];
+	struct iommufd_access *a;
+	uint32_t id;
+
+	must(iommufd_access_create(w->ctx, &ops, NULL, &a, &id), "access");
+	new_ioas(w);
+	map_at(w, 0x40000000, w->mem, GIB);
+	must(iommufd_access_attach(a, w->ioas), "attach");
+	bench_pin(a, "access_pin_unpin_4k", 0x40003000, PAGE_SIZE, BATCH);
+	bench_pin(a, "access_pin_unpin_1m", 0x40100000, MIB, BATCH / 10);
+	bench_rw(a, "access_rw_4k", 0);
+	bench_rw(a, "access_rw_4k_slow", IOMMUFD_ACCESS_SLOW);
+	must(iommufd_access_pin_pages(a, 0x40003000, PAGE_SIZE, pa, 0), "pin");
+	bench_pin(a, "access_pin_unpin_4k_again", 0x40003000, PAGE_SIZE, BATCH);
+	iommufd_access_unpin_pages(a, 0x40003000, PAGE_SIZE);
+	attach(w);
+	bench_pin(a, "access_pin_unpin_4k_vtd", 0x40003000, PAGE_SIZE, BATCH);
+	bench_pin(a, "access_pin_unpin_1m_vtd", 0x40100000, MIB, BATCH / 10);
+	iommufd_device_detach(w->idev);
+	iommufd_access_destroy(a);
+	drop_ioas(w);
+}
+
 static bool wanted(const char *name)
 {
 	return !strncmp(name, prefix, strlen(prefix));
@@ -331,6 +399,8 @@ static void run(struct world *w)
 		bench_large(w);
 	iommufd_device_detach(w->idev);
 	drop_ioas(w);
+	if (wanted("access"))
+		bench_access(w);
 	if (wanted("auto"))
 		bench_auto(w);
 	if (wanted("many"))
