@@ -88,7 +88,8 @@ setuid_program__sees_the_host()
 if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null; then
 	skip setuid_program__sees_the_host 'only root can make a setuid program, and setpriv(1) is needed'
 elif ! cp "$plain" "$work/setuid" || ! chmod 4755 "$work/setuid" ||
-	! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$uiommufd" -a -r "$preload"; then
+	! setpriv --reuid=65534 --regid=65534 --clear-groups \
+		test -x "$(readlink -f "$uiommufd")" -a -r "$(readlink -f "$preload")"; then
 	skip setuid_program__sees_the_host 'the build folder cannot be read by others'
 elif grep -q ' nosuid' <(findmnt -no OPTIONS -T "$work" 2>/dev/null | tr , ' ' | sed 's/^/ /'); then
 	skip setuid_program__sees_the_host "$work is mounted nosuid"
