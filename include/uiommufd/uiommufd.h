@@ -4,8 +4,9 @@
  *
  * Open /dev/iommu and /dev/vfio/devices/vfioN of the machine with uiommufd_open() and use them
  * with the calls below exactly as you would use the kernel's with ioctl(2), pread(2), mmap(2):
- * structs, numbers and error numbers are those of <linux/iommufd.h> and <linux/vfio.h> of Linux 7.3.
- * (Debian 12's linux-libc-dev has no iommufd.h; abi/iommufd.h of our source tree serves as well.)
+ * structs, numbers and error numbers are those of <linux/iommufd.h> and <linux/vfio.h> of
+ * Linux 7.3. (Debian 12's linux-libc-dev has no iommufd.h; abi/iommufd.h of our source tree serves
+ * as well.)
  *
  * Every call returns >= 0, or a negative errno; errno itself is not touched. All are thread-safe.
  * Memory that you map for DMA with IOMMU_IOAS_MAP must be unmapped with IOMMU_IOAS_UNMAP before
