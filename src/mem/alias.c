@@ -67,7 +67,7 @@ int alias_alloc(struct physmap *pm, uint64_t va, uint32_t n, struct region **out
 			return refuse(ENOMEM, "no output addresses left for %u pages at %#llx", n,
 				      (unsigned long long)va);
 	}
-	if (host_ensure(r, *first, n))
+	if (host_ensure(pm, r, *first, n))
 		return -ENOMEM;
 	r->bump = *first + n;
 	r->used += n;

@@ -390,7 +390,7 @@ static long pin_slice(struct physmap *pm, struct phys_file *f, const struct file
 			      (unsigned long long)off);
 	p = page_in_region(pa);
 	k = (uint32_t)min_u64(n, REGION_PAGES - p);
-	rc = host_ensure(r, p, k);
+	rc = host_ensure(pm, r, p, k);
 	if (!rc)
 		rc = extents_ensure(f, src, off, k, write);
 	if (rc)
@@ -408,7 +408,7 @@ long files_pin(struct physmap *pm, const struct file_src *src, uint64_t off, uin
 	uint64_t done = 0;
 	long got = 1;
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	f = file_get(pm, src->dev, src->ino);
 	if (!f)
 		got = refuse(ENOMEM, "no memory for a shared object");
@@ -419,7 +419,7 @@ long files_pin(struct physmap *pm, const struct file_src *src, uint64_t off, uin
 	}
 	if (f)
 		file_trim(pm, f);
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	return done ? (long)done : got;
 }
 
@@ -427,11 +427,11 @@ int files_handle_get(struct physmap *pm, uint64_t dev, uint64_t ino, struct phys
 {
 	struct phys_file *f;
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	f = file_get(pm, dev, ino);
 	if (f)
 		f->handles++;
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	if (!f)
 		return refuse(ENOMEM, "no memory for a shared object");
 	*out = f;
@@ -440,10 +440,10 @@ int files_handle_get(struct physmap *pm, uint64_t dev, uint64_t ino, struct phys
 
 void files_handle_put(struct physmap *pm, struct phys_file *f)
 {
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	f->handles--;
 	file_trim(pm, f);
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 }
 
 void files_finish(struct physmap *pm)

@@ -65,7 +65,7 @@ static int pin_new_alias(struct physmap *pm, struct region *r, uint32_t p, uint3
 	uint32_t first;
 	int rc;
 
-	rc = alias_ensure(r, p, n);
+	rc = alias_ensure(pm, r, p, n);
 	if (!rc)
 		rc = alias_alloc(pm, va, n, &ar, &first);
 	if (rc)
@@ -129,22 +129,22 @@ static long pin_odd(struct physmap *pm, struct region *r, uint32_t p, uint32_t n
 	uint32_t done = 0;
 	long got = 1;
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	while (done < n && got) {
 		uint32_t word = atomic_load_explicit(&pm->settled, memory_order_acquire);
 
 		got = pin_stretch(pm, r, p + done, n - done, sink);
 		if (got == -EAGAIN) {
-			mtx_unlock(&pm->lock);
+			physmap_unlock(pm);
 			futex_wait_ms(&pm->settled, word, WAIT_MS);
-			mtx_lock(&pm->lock);
+			physmap_lock(pm);
 			continue;
 		}
 		if (got < 0)
 			break;
 		done += (uint32_t)got;
 	}
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	return done ? (long)done : got;
 }
 
@@ -218,7 +218,7 @@ void frames_dropped(struct physmap *pm, struct region *r, uint32_t first, uint32
 	struct hidden_run run = { NULL };
 	uint64_t file_pages = 0;
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	for (uint32_t p = first, end = first + n; p < end; p++) {
 		uintptr_t host;
 
@@ -236,7 +236,7 @@ void frames_dropped(struct physmap *pm, struct region *r, uint32_t first, uint32
 	hidden_run_flush(&run);
 	if (file_pages)
 		files_dropped(pm, r->file, file_pages);
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 }
 
 void frames_wake(struct physmap *pm)

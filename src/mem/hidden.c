@@ -5,11 +5,13 @@
  * One block per run of pages that was moved together. Several maps may refer to one page (each
  * machine had it pinned), so pages are counted; a page's memory goes back with its last reference
  * and the block's addresses with the last page.
+ *
+ * The record of a block stands behind it in the same mapping: the client's allocator may be just
+ * calling munmap() (see reloc.c).
  */
 #include <sys/mman.h>
 
 #include "base/fault.h"
-#include "base/pool.h"
 #include "base/sys.h"
 #include "mem/physmap_priv.h"
 
@@ -17,8 +19,8 @@
 
 struct hidden {
 	char *base;
-	size_t npages;
-	uint64_t live; /* references: pages' and the creator's */
+	size_t npages, len; /* pages; bytes of the mapping, from base on */
+	uint64_t live;      /* references: pages' and the creator's */
 	uint16_t refs[];
 };
 
@@ -51,17 +53,19 @@ static int map_block(uint64_t va, size_t len, char **out)
 
 struct hidden *hidden_create(uint64_t va, size_t npages)
 {
-	struct hidden *h = mem_zalloc(sizeof(*h) + npages * sizeof(h->refs[0]));
+	size_t len = npages << PAGE_LG2, record = sizeof(struct hidden) + npages * sizeof(uint16_t);
+	struct hidden *h;
+	char *base;
 
-	if (!h)
+	record = (record + PAGE_MASK) & ~PAGE_MASK;
+	if (fault_point() || map_block(va, len + record, &base))
 		return NULL;
-	if (fault_point() || map_block(va, npages << PAGE_LG2, &h->base)) {
-		mem_free(h);
-		return NULL;
-	}
 	/* A fork child must not keep or copy what only devices see. */
-	sys_madvise(h->base, npages << PAGE_LG2, MADV_DONTFORK);
+	sys_madvise(base, len, MADV_DONTFORK);
+	h = (struct hidden *)(void *)(base + len);
+	h->base = base;
 	h->npages = npages;
+	h->len = len + record;
 	h->live = 1;
 	return h;
 }
@@ -95,8 +99,7 @@ void hidden_refs_end(void)
 
 static void destroy(struct hidden *h)
 {
-	sys_munmap(h->base, h->npages << PAGE_LG2);
-	mem_free(h);
+	sys_munmap(h->base, h->len);
 }
 
 /* Gives the memory of unreferenced pages of [first, first + n) back, in runs. */

@@ -45,6 +45,9 @@ bool marks_needed(uint64_t va, uint64_t last)
 	return false;
 }
 
+/* Runs come from here, not from the client's allocator; guarded by who is the mover. */
+static struct pool run_pool;
+
 /* Adds the page to the runs, which stay ascending and disjoint. */
 static int runs_add(struct runs *runs, uint64_t va)
 {
@@ -65,7 +68,9 @@ static int runs_add(struct runs *runs, uint64_t va)
 			if (va < (*link)->va + ((uint64_t)(*link)->npages << PAGE_LG2))
 				return 0;
 	}
-	r = mem_alloc(sizeof(*r));
+	if (!run_pool.size)
+		pool_init(&run_pool, sizeof(*r));
+	r = pool_get(&run_pool);
 	if (!r)
 		return refuse(ENOMEM, "no memory to move pinned pages at %#llx",
 			      (unsigned long long)va);
@@ -108,9 +113,9 @@ static int mark_page(struct physmap *pm, struct region *r, uint32_t p, struct ru
 
 	if (!aliased && !movable(r, p))
 		return 0;
-	rc = host_ensure(fr, fp, 1);
+	rc = host_ensure(pm, fr, fp, 1);
 	if (!rc)
-		rc = hid_ensure(fr, fp, 1);
+		rc = hid_ensure(pm, fr, fp, 1);
 	if (!rc)
 		rc = runs_add(runs, va);
 	if (rc)
@@ -145,7 +150,7 @@ static int each_chunk(struct physmap *pm, uint64_t va, uint64_t last,
 {
 	int rc = 0;
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	while (va <= last && !rc) {
 		struct region *r = region_at(pm, va);
 		uint64_t end = va | (r ? 2 * MIB - 1 : GIB - 1);
@@ -156,7 +161,7 @@ static int each_chunk(struct physmap *pm, uint64_t va, uint64_t last,
 			rc = fn(pm, r, page_in_region(va), page_in_region(end) + 1, runs);
 		va = end + 1;
 	}
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	return rc;
 }
 
@@ -241,13 +246,13 @@ int marks_hold(uint64_t va, uint64_t last)
 				return refuse(ENOMEM, "no memory to move pinned pages to %#llx",
 					      (unsigned long long)va);
 	for (struct physmap *pm = maps_first(); pm; pm = pm->next) {
-		mtx_lock(&pm->lock);
+		physmap_lock(pm);
 		pm->held_va = va;
 		pm->held_len = last - va + 1;
 		/* From here on pins go through the lock, as in mark_chunk(). */
 		for (uint64_t at = align_down(va, GIB); at <= last; at += GIB)
 			atomic_fetch_add(&region_at(pm, at)->head.odd, 1);
-		mtx_unlock(&pm->lock);
+		physmap_unlock(pm);
 	}
 	return 0;
 }
@@ -255,11 +260,11 @@ int marks_hold(uint64_t va, uint64_t last)
 void marks_unhold(uint64_t va, uint64_t last)
 {
 	for (struct physmap *pm = maps_first(); pm; pm = pm->next) {
-		mtx_lock(&pm->lock);
+		physmap_lock(pm);
 		pm->held_len = 0;
 		for (uint64_t at = align_down(va, GIB); at <= last; at += GIB)
 			atomic_fetch_sub(&region_at(pm, at)->head.odd, 1);
-		mtx_unlock(&pm->lock);
+		physmap_unlock(pm);
 	}
 }
 
@@ -269,6 +274,6 @@ void runs_free(struct runs *runs)
 		next = r->next;
 		if (r->hidden)
 			hidden_put(r->hidden);
-		mem_free(r);
+		pool_put(&run_pool, r);
 	}
 }

@@ -55,7 +55,7 @@ int mm_get_self(struct physmap *pm, struct mm **out)
 
 	if (rc)
 		return rc;
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	mm = pm->self_mm;
 	if (!mm) {
 		mm = mem_zalloc(sizeof(*mm));
@@ -65,7 +65,7 @@ int mm_get_self(struct physmap *pm, struct mm **out)
 	}
 	if (mm)
 		mm->refs++;
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	if (!mm)
 		return refuse(ENOMEM, "no memory for an address space");
 	*out = mm;
@@ -80,11 +80,11 @@ void mm_put(struct mm *mm)
 	if (!mm)
 		return;
 	pm = mm->pm;
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	last = !--mm->refs;
 	if (last)
 		pm->self_mm = NULL;
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	if (last)
 		mem_free(mm);
 }

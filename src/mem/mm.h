@@ -66,7 +66,9 @@ int mm_file_shrinking(int fd, uint64_t off, uint64_t len);
 /*
  * The preload's reports. vma_tracking_start() reads the maps once and from then on trusts the
  * reports. Before the client's call: vma_unmapping(); after it succeeded: vma_mapped().
- * They hold signals off while they change anything, so a signal handler may map and unmap.
+ * They hold signals off while they change anything and never call the client's allocator, so a
+ * signal handler may map and unmap; pinned memory too, unless the signal came in the middle of a
+ * call of the engine (-ENOMEM).
  */
 int vma_tracking_start(void);
 bool vma_tracking(void); /* false again when there was no memory for the record */

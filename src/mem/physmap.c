@@ -14,6 +14,8 @@
 #include "base/why.h"
 #include "mem/physmap_priv.h"
 
+_Thread_local unsigned physmap_inside __attribute__((tls_model("initial-exec")));
+
 static const uint64_t default_base[WIN_COUNT] = { 0x800000000000, 0xa00000000000, 0xe00000000000,
 						  0xf00000000000 };
 static const uint64_t max_size[WIN_COUNT] = { 32 * TIB, 64 * TIB, 16 * TIB, 16 * TIB };
@@ -67,12 +69,18 @@ static int dir_init(struct physmap *pm)
 	return 0;
 }
 
-static void free_region(struct region *r)
+static void put_array(struct physmap *pm, void *array)
+{
+	if (array)
+		pool_put(&pm->chunks, array);
+}
+
+static void free_region(struct physmap *pm, struct region *r)
 {
 	for (uint32_t c = 0; c < REGION_CHUNKS; c++) {
-		mem_free(atomic_load(&r->hosts[c]));
-		mem_free(r->hids[c]);
-		mem_free(r->aliases[c]);
+		put_array(pm, atomic_load(&r->hosts[c]));
+		put_array(pm, r->hids[c]);
+		put_array(pm, r->aliases[c]);
 	}
 	sys_munmap(r, sizeof(*r));
 }
@@ -90,14 +98,14 @@ static void each_region(struct physmap *pm,
 
 static void free_one(struct physmap *pm, struct region *r, void *arg)
 {
-	(void)pm;
 	(void)arg;
-	free_region(r);
+	free_region(pm, r);
 }
 
 static void dir_finish(struct physmap *pm)
 {
 	each_region(pm, free_one, NULL);
+	pool_finish(&pm->chunks);
 	sys_munmap(pm->head.dir, DIR_LEN * sizeof(pm->head.dir[0]));
 }
 
@@ -109,6 +117,10 @@ int physmap_create(const struct physmap_opts *opts, struct physmap **out)
 	if (!pm)
 		return refuse(ENOMEM, "no memory for a physical map");
 	mtx_init(&pm->lock, LOCK_PHYSMAP);
+	pool_init(&pm->chunks, sizeof(struct chunk_host));
+	_Static_assert(sizeof(struct chunk_host) == sizeof(struct chunk_hid) &&
+			       sizeof(struct chunk_host) == sizeof(struct chunk_alias),
+		       "one pool for all arrays of a chunk");
 	rc = windows_init(pm, opts);
 	if (rc)
 		goto err_free;
@@ -167,11 +179,11 @@ void physmap_stats(struct physmap *pm, struct physmap_stats *out)
 	struct physmap_stats s = { 0 };
 
 	each_region(pm, add_pinned, &s);
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	s.moved_pages = pm->moved_pages;
 	s.alias_pages = pm->alias_pages;
 	s.file_pages = pm->file_pages;
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	mtx_lock(&pm->tables.lock);
 	s.table_bytes = pm->tables.in_use;
 	mtx_unlock(&pm->tables.lock);
@@ -237,10 +249,10 @@ void physmap_check(struct physmap *pm)
 {
 	struct census all = { 0 };
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	each_region(pm, check_region, &all);
 	(void)BUG_ON(all.moved != pm->moved_pages);
 	(void)BUG_ON(all.alias != pm->alias_pages);
 	(void)BUG_ON(all.file != pm->file_pages);
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 }

@@ -29,6 +29,7 @@
 
 #include "base/bits.h"
 #include "base/lock.h"
+#include "base/pool.h"
 #include "mem/physmap.h"
 
 #define REGION_LG2    30u
@@ -110,6 +111,7 @@ struct physmap {
 	void *self_mm;                    /* mm.c: counted there */
 
 	struct mtx lock;                   /* LOCK_PHYSMAP */
+	struct pool chunks;                /* arrays of regions: hosts, hids, aliases */
 	uint32_t alias_cur, alias_regions; /* index in the window; regions ever used */
 	uint64_t held_va, held_len;        /* addresses where pins wait: frames are moved there */
 	uint64_t moved_pages, alias_pages, file_pages;
@@ -171,11 +173,31 @@ static inline bool pa_in_hole(uint64_t pa)
 	return pa - PHYS_HOLE_START <= PHYS_HOLE_LAST - PHYS_HOLE_START;
 }
 
-/* region.c */
+/*
+ * Takes the map's lock. A signal handler of the client that interrupts us meanwhile may unmap what
+ * is pinned: it must see that it cannot wait for its own thread.
+ */
+extern _Thread_local unsigned physmap_inside __attribute__((tls_model("initial-exec")));
+
+static inline void physmap_lock(struct physmap *pm)
+{
+	physmap_inside++;
+	atomic_signal_fence(memory_order_seq_cst);
+	mtx_lock(&pm->lock);
+}
+
+static inline void physmap_unlock(struct physmap *pm)
+{
+	mtx_unlock(&pm->lock);
+	atomic_signal_fence(memory_order_seq_cst);
+	physmap_inside--;
+}
+
+/* region.c; host_ensure() and what follows under the map's lock. */
 struct region *region_get(struct physmap *pm, uint64_t pa); /* NULL: no memory */
-int host_ensure(struct region *r, uint32_t first, uint32_t n);
-int hid_ensure(struct region *r, uint32_t first, uint32_t n);
-int alias_ensure(struct region *r, uint32_t first, uint32_t n);
+int host_ensure(struct physmap *pm, struct region *r, uint32_t first, uint32_t n);
+int hid_ensure(struct physmap *pm, struct region *r, uint32_t first, uint32_t n);
+int alias_ensure(struct physmap *pm, struct region *r, uint32_t first, uint32_t n);
 /* The chunk's host array exists. */
 void host_set(struct region *r, uint32_t p, uintptr_t host);
 

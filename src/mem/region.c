@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Regions: the physical map's bookkeeping for one GiB, made on demand. */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/fault.h"
@@ -55,14 +56,27 @@ static int no_memory(const char *what, const struct region *r)
 		      (unsigned long long)r->base);
 }
 
-int host_ensure(struct region *r, uint32_t first, uint32_t n)
+/*
+ * One array of a chunk, zeroed. Not the client's allocator: it may be just calling munmap(), which
+ * brings us here, or be interrupted by a signal handler that does.
+ */
+static void *chunk_array(struct physmap *pm, size_t size)
+{
+	void *mem;
+
+	lock_assert_held(&pm->lock);
+	mem = pool_get(&pm->chunks);
+	return mem ? memset(mem, 0, size) : NULL;
+}
+
+int host_ensure(struct physmap *pm, struct region *r, uint32_t first, uint32_t n)
 {
 	for (uint32_t c = first / CHUNK_PAGES; c <= (first + n - 1) / CHUNK_PAGES; c++) {
 		struct chunk_host *h;
 
 		if (atomic_load_explicit(&r->hosts[c], memory_order_relaxed))
 			continue;
-		h = mem_zalloc(sizeof(*h));
+		h = chunk_array(pm, sizeof(*h));
 		if (!h)
 			return no_memory("host addresses", r);
 		atomic_store_explicit(&r->hosts[c], h, memory_order_release);
@@ -70,22 +84,22 @@ int host_ensure(struct region *r, uint32_t first, uint32_t n)
 	return 0;
 }
 
-int hid_ensure(struct region *r, uint32_t first, uint32_t n)
+int hid_ensure(struct physmap *pm, struct region *r, uint32_t first, uint32_t n)
 {
 	for (uint32_t c = first / CHUNK_PAGES; c <= (first + n - 1) / CHUNK_PAGES; c++)
 		if (!r->hids[c]) {
-			r->hids[c] = mem_zalloc(sizeof(*r->hids[c]));
+			r->hids[c] = chunk_array(pm, sizeof(*r->hids[c]));
 			if (!r->hids[c])
 				return no_memory("hidden memory", r);
 		}
 	return 0;
 }
 
-int alias_ensure(struct region *r, uint32_t first, uint32_t n)
+int alias_ensure(struct physmap *pm, struct region *r, uint32_t first, uint32_t n)
 {
 	for (uint32_t c = first / CHUNK_PAGES; c <= (first + n - 1) / CHUNK_PAGES; c++)
 		if (!r->aliases[c]) {
-			r->aliases[c] = mem_zalloc(sizeof(*r->aliases[c]));
+			r->aliases[c] = chunk_array(pm, sizeof(*r->aliases[c]));
 			if (!r->aliases[c])
 				return no_memory("aliases", r);
 		}

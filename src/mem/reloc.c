@@ -8,6 +8,9 @@
  *   move     the bytes: small runs are copied, large ones moved by the kernel (DONTUNMAP)
  *   commit   frames get their new host address, or go if they were unpinned meanwhile
  *
+ * It may run where the client's allocator is at work, or was interrupted by a signal: nothing here
+ * calls it. If the engine itself was interrupted, with the map's lock held, the move is refused.
+ *
  * Which map has a page pinned does not matter for the bytes: all maps of the process share one
  * hidden page.
  */
@@ -34,7 +37,7 @@ static void commit_run(struct physmap *pm, const struct run *run)
 {
 	uintptr_t host = (uintptr_t)hidden_base(run->hidden);
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	hidden_refs_begin();
 	for (size_t i = 0; i < run->npages; i++, host += PAGE_SIZE) {
 		uint64_t va = run->va + ((uint64_t)i << PAGE_LG2);
@@ -59,7 +62,7 @@ static void commit_run(struct physmap *pm, const struct run *run)
 			alias_unbind(pm, va);
 	}
 	hidden_refs_end();
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 }
 
 static bool move_pages(char *to, uint64_t va, size_t len)
@@ -149,6 +152,12 @@ static int relocate(uint64_t va, uint64_t last)
 	return rc;
 }
 
+int refuse_inside(uint64_t va)
+{
+	return refuse(ENOMEM, "pinned memory at %#llx from a signal handler inside the engine",
+		      (unsigned long long)va);
+}
+
 static int move_away(uint64_t va, uint64_t last)
 {
 	int rc = 0;
@@ -156,7 +165,7 @@ static int move_away(uint64_t va, uint64_t last)
 	if (!maps_walk_begin())
 		return 0;
 	if (unlikely(marks_needed(va, last)))
-		rc = relocate(va, last);
+		rc = physmap_inside ? refuse_inside(va) : relocate(va, last);
 	maps_walk_end();
 	return rc;
 }

@@ -33,6 +33,7 @@ void reloc_end(const uint64_t *saved); /* wakes who waits for a frame */
 
 /* reloc.c, the mover's: what is pinned in [va, last] goes to hidden memory. -ENOMEM. */
 int reloc_away(uint64_t va, uint64_t last);
+int refuse_inside(uint64_t va); /* why: -ENOMEM */
 
 /* marks.c: the mover's. */
 /* Some frame may have its bytes in [va, last]: quick, lock-free. Also for who is not the mover. */

@@ -37,17 +37,17 @@ static int prepare(const struct remap *m, const struct runs *runs)
 	int rc = 0;
 
 	for (struct physmap *pm = maps_first(); pm; pm = pm->next) {
-		mtx_lock(&pm->lock);
+		physmap_lock(pm);
 		for (struct run *r = runs->first; r && !rc; r = r->next)
 			for (uint64_t i = 0; i < r->npages && !rc; i++) {
 				uint64_t va = r->va + (i << PAGE_LG2) - m->old + m->new;
 				struct region *nr = region_get(pm, va);
 
-				rc = nr ? alias_ensure(nr, page_in_region(va), 1)
+				rc = nr ? alias_ensure(pm, nr, page_in_region(va), 1)
 					: refuse(ENOMEM, "no memory to follow mremap to %#llx",
 						 (unsigned long long)va);
 			}
-		mtx_unlock(&pm->lock);
+		physmap_unlock(pm);
 		if (rc)
 			return rc;
 	}
@@ -87,14 +87,14 @@ static void follow_page(struct physmap *pm, uint64_t va, uint64_t to)
 static void follow(const struct remap *m, const struct runs *runs)
 {
 	for (struct physmap *pm = maps_first(); pm; pm = pm->next) {
-		mtx_lock(&pm->lock);
+		physmap_lock(pm);
 		for (struct run *r = runs->first; r; r = r->next)
 			for (uint64_t i = 0; i < r->npages; i++) {
 				uint64_t va = r->va + (i << PAGE_LG2);
 
 				follow_page(pm, va, va - m->old + m->new);
 			}
-		mtx_unlock(&pm->lock);
+		physmap_unlock(pm);
 	}
 }
 
@@ -170,6 +170,8 @@ static int remap_pinned(struct remap *m, uint64_t new_addr)
 	void *out;
 	int rc;
 
+	if (unlikely(physmap_inside))
+		return refuse_inside(m->old);
 	if (!(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
 		rc = sys_mremap((void *)m->old, m->old_len, m->new_len, 0, NULL, &out);
 		if (!rc || !(m->flags & MREMAP_MAYMOVE)) {

@@ -60,7 +60,7 @@ static int orphan_run(struct orphans **list, const struct orphans *what)
 		return refuse(ENOMEM, "no memory to keep %u pinned pages of a file", what->n);
 	*o = *what;
 	o->hidden = NULL;
-	rc = hid_ensure(o->r, o->p, o->n);
+	rc = hid_ensure(o->pm, o->r, o->p, o->n);
 	if (!rc) {
 		o->hidden = hidden_create(0, o->n);
 		if (!o->hidden)
@@ -113,7 +113,7 @@ static int orphan_file(struct physmap *pm, const struct cut *cut, struct orphans
 	struct phys_file *f;
 	int rc = 0;
 
-	mtx_lock(&pm->lock);
+	physmap_lock(pm);
 	f = file_find(pm, cut->dev, cut->ino);
 	for (struct slices *s = f ? f->slices : NULL; s && !rc; s = s->next) {
 		uint64_t from = max_u64(s->first, cut->first >> (SLICE_LG2 - PAGE_LG2));
@@ -127,7 +127,7 @@ static int orphan_file(struct physmap *pm, const struct cut *cut, struct orphans
 				rc = orphan_slice(&what, i, cut, list);
 		}
 	}
-	mtx_unlock(&pm->lock);
+	physmap_unlock(pm);
 	return rc;
 }
 
@@ -137,10 +137,10 @@ static uintptr_t mapped_at(const struct orphans *o, uint64_t off)
 	struct extent *e;
 	uintptr_t host;
 
-	mtx_lock(&o->pm->lock);
+	physmap_lock(o->pm);
 	e = extent_find(o->file, off, true);
 	host = e ? (uintptr_t)e->host + (off - e->off) : 0;
-	mtx_unlock(&o->pm->lock);
+	physmap_unlock(o->pm);
 	return host;
 }
 
@@ -160,7 +160,7 @@ static void commit(const struct orphans *o)
 	uintptr_t host = (uintptr_t)hidden_base(o->hidden);
 	uint64_t gone = 0;
 
-	mtx_lock(&o->pm->lock);
+	physmap_lock(o->pm);
 	o->slices->retired = true;
 	hidden_refs_begin();
 	for (uint32_t p = o->p; p < o->p + o->n; p++, host += PAGE_SIZE) {
@@ -177,7 +177,7 @@ static void commit(const struct orphans *o)
 	hidden_refs_end();
 	if (gone)
 		files_dropped(o->pm, o->file, gone);
-	mtx_unlock(&o->pm->lock);
+	physmap_unlock(o->pm);
 }
 
 /* Nothing happens to the file: frames have their bytes there again. */
@@ -188,18 +188,18 @@ static void undo(const struct orphans *o)
 	for (uint32_t i = 0; i < o->n; i++) {
 		uintptr_t host = mapped_at(o, o->off + ((uint64_t)i << PAGE_LG2));
 
-		mtx_lock(&o->pm->lock);
+		physmap_lock(o->pm);
 		if (!pins_of(o->r, o->p + i)) {
 			host = 0;
 			gone++;
 		}
 		host_set(o->r, o->p + i, host);
-		mtx_unlock(&o->pm->lock);
+		physmap_unlock(o->pm);
 	}
 	if (gone) {
-		mtx_lock(&o->pm->lock);
+		physmap_lock(o->pm);
 		files_dropped(o->pm, o->file, gone);
-		mtx_unlock(&o->pm->lock);
+		physmap_unlock(o->pm);
 	}
 }
 
@@ -236,10 +236,10 @@ static bool pinned_anywhere(const struct cut *cut)
 	for (struct physmap *pm = maps_first(); pm && !found; pm = pm->next) {
 		struct phys_file *f;
 
-		mtx_lock(&pm->lock);
+		physmap_lock(pm);
 		f = file_find(pm, cut->dev, cut->ino);
 		found = f && f->pinned;
-		mtx_unlock(&pm->lock);
+		physmap_unlock(pm);
 	}
 	return found;
 }

@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LEN (8ul << 20)
@@ -131,6 +134,56 @@ static void map_fixed__over_pinned__device_keeps_it(void **state)
 	assert_int_equal(unmap_dma(&rig, iova, LEN), 0);
 	munmap(src, LEN);
 	munmap(want, LEN);
+}
+
+static uint8_t *_Atomic victim;
+static volatile sig_atomic_t taken;
+
+static void take_victim(int sig)
+{
+	uint8_t *p = atomic_exchange(&victim, NULL);
+
+	(void)sig;
+	if (p && munmap(p, 4 * PAGE))
+		atomic_store(&victim, p); /* it came just within the engine */
+	else
+		taken += p != NULL;
+}
+
+/* A handler may unmap whatever it interrupts: the allocator, or an ioctl of the same thread. */
+static void munmap__pinned_in_signal_handler__no_harm(void **state)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec often = { { 0, 200000 }, { 0, 200000 } };
+	struct sigaction sa = { .sa_handler = take_victim, .sa_flags = SA_RESTART };
+	uint8_t *other = anonymous(16 * PAGE);
+	timer_t timer;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGUSR1, &sa, NULL), 0);
+	assert_int_equal(timer_create(CLOCK_MONOTONIC, &ev, &timer), 0);
+	assert_int_equal(timer_settime(timer, 0, &often, NULL), 0);
+	taken = 0;
+	for (int round = 0; round < 1500; round++) {
+		uint8_t *p = anonymous(4 * PAGE);
+		uint64_t iova = map_dma(&rig, p, 4 * PAGE);
+
+		atomic_store(&victim, p);
+		for (size_t k = 0; k < 200 && atomic_load(&victim); k++) {
+			uint64_t iova2 = map_dma(&rig, other, 16 * PAGE);
+
+			assert_int_equal(unmap_dma(&rig, iova2, 16 * PAGE), 0);
+			free(malloc(100 + k * 50));
+		}
+		p = atomic_exchange(&victim, NULL);
+		if (p)
+			munmap(p, 4 * PAGE);
+		assert_int_equal(unmap_dma(&rig, iova, 4 * PAGE), 0);
+	}
+	timer_delete(timer);
+	signal(SIGUSR1, SIG_DFL);
+	assert_true(taken > 0);
+	munmap(other, 16 * PAGE);
 }
 
 /* What the kernel refuses must take nothing away: neither bytes nor the device's way to them. */
@@ -368,6 +421,7 @@ int main(void)
 		cmocka_unit_test(munmap__pinned__device_keeps_it),
 		cmocka_unit_test(map_fixed__over_pinned__device_keeps_it),
 		cmocka_unit_test(map_and_unmap__refused__memory_untouched),
+		cmocka_unit_test(munmap__pinned_in_signal_handler__no_harm),
 		cmocka_unit_test(heap__nothing_pinned__as_always), /* before mallopt() */
 		cmocka_unit_test(free__pinned_block__device_keeps_it),
 		cmocka_unit_test(dontneed__pinned__zeros_here_and_bytes_there),

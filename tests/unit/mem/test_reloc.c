@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/fault.h"
+#include "mem/physmap_priv.h"
 #include "mem_kit.h"
 
 static struct pinned a, b, c;
@@ -368,6 +369,32 @@ static void vma_unmapping__two_maps__share_the_hidden_pages(void **state)
 	kit_end(&l);
 }
 
+/* What a signal handler gets that interrupted this thread with the map's lock held. */
+static void vma_unmapping__inside_the_engine__enomem(void **state)
+{
+	char *p = kit_map(4);
+	uint64_t out;
+	struct kit k;
+
+	(void)state;
+	kit_begin(&k);
+	assert_int_equal(kit_pin(&k, p, 4, MM_PIN_WRITE, &a), 0);
+	physmap_inside++;
+	assert_int_equal(vma_unmapping((uintptr_t)p, 4 * PAGE_SIZE), -ENOMEM);
+	assert_int_equal(
+		vma_remap((uintptr_t)p, 4 * PAGE_SIZE, 8 * PAGE_SIZE, MREMAP_MAYMOVE, 0, &out),
+		-ENOMEM);
+	physmap_inside--;
+	fill(p, 4, 5);
+	expect(&k, &a, 0, 4, 5);
+	kit_unpin(&k, &a);
+	physmap_inside++;
+	assert_int_equal(vma_unmapping((uintptr_t)p, 4 * PAGE_SIZE), 0); /* nothing to move */
+	physmap_inside--;
+	kit_unmap(p, 4);
+	kit_end(&k);
+}
+
 static void windows__below_the_identity_end__that_memory_is_aliased(void **state)
 {
 	char *p = kit_map(4);
@@ -478,6 +505,7 @@ int main(void)
 		cmocka_unit_test(vma_unmapping__untouched_gib__moves_without_filling),
 		cmocka_unit_test(unpin__of_a_moved_range__page_by_page_frees_it),
 		cmocka_unit_test(vma_unmapping__two_maps__share_the_hidden_pages),
+		cmocka_unit_test(vma_unmapping__inside_the_engine__enomem),
 		cmocka_unit_test(windows__below_the_identity_end__that_memory_is_aliased),
 		cmocka_unit_test(vma_unmapping__every_fault_point__all_or_nothing),
 	};
