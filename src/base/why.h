@@ -17,7 +17,7 @@
 /* Stores the reason of this thread and returns -@err. */
 int refuse(int err, const char *fmt, ...) PRINTF(2, 3) COLD;
 
-/* Appends ": "-separated context to the stored reason (who asked, on which object); returns @rc. */
+/* Appends ", "-separated context to the stored reason (who asked, on which object); returns @rc. */
 int why_add(int rc, const char *fmt, ...) PRINTF(2, 3) COLD;
 
 /* The last reason of this thread, "" when none. Valid until the thread's next refusal. */
