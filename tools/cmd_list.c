@@ -35,10 +35,20 @@ static void print_model(const struct uiommufd_device_ops *ops)
 		printf("             %s=%s  %s\n", o->key, o->value_hint, o->help);
 }
 
+static json_t *options_json(const struct uiommufd_option *o)
+{
+	json_t *opts = json_array();
+
+	for (; o && o->key; o++)
+		json_array_append_new(opts, json_pack("{s:s,s:s,s:s}", "key", o->key, "value",
+						      o->value_hint, "help", o->help));
+	return opts;
+}
+
 static json_t *model_json(const struct uiommufd_device_ops *ops)
 {
 	const struct uiommufd_device_desc *d = ops->desc;
-	json_t *bars = json_array(), *opts = json_array();
+	json_t *bars = json_array(), *opts = options_json(ops->options);
 	char modes[32], def[32];
 
 	for (unsigned b = 0; b < UIOMMUFD_BARS; b++)
@@ -50,9 +60,6 @@ static json_t *model_json(const struct uiommufd_device_ops *ops)
 					  mode_names(d->bar[b].modes, modes, sizeof(modes)),
 					  "default",
 					  mode_names(d->bar[b].default_mode, def, sizeof(def))));
-	for (const struct uiommufd_option *o = ops->options; o && o->key; o++)
-		json_array_append_new(opts, json_pack("{s:s,s:s,s:s}", "key", o->key, "value",
-						      o->value_hint, "help", o->help));
 	return json_pack("{s:s,s:s,s:i,s:i,s:o,s:o}", "name", d->name, "summary", d->summary,
 			 "vendor", (int)d->vendor, "device", (int)d->device, "bars", bars,
 			 "options", opts);
@@ -66,8 +73,10 @@ static int list_json(void)
 	for (size_t i = 0; device_models[i]; i++)
 		json_array_append_new(devices, model_json(device_models[i]));
 	for (size_t i = 0; iommu_kinds[i]; i++)
-		json_array_append_new(kinds, json_pack("{s:s,s:s}", "name", iommu_kinds[i]->name,
-						       "summary", iommu_kinds[i]->summary));
+		json_array_append_new(kinds,
+				      json_pack("{s:s,s:s,s:o}", "name", iommu_kinds[i]->name,
+						"summary", iommu_kinds[i]->summary, "options",
+						options_json(iommu_kinds[i]->options)));
 	all = json_pack("{s:o,s:o}", "devices", devices, "iommus", kinds);
 	rc = all ? json_dumpf(all, stdout, JSON_INDENT(2)) : -1;
 	putchar('\n');
@@ -99,7 +108,12 @@ int cmd_list(int argc, char **argv)
 	printf("  every model: addr=0000:01:00.0  PCI address (default: bus 1, 2, ... in order)\n"
 	       "               group=N            IOMMU group (default: one of its own)\n\n"
 	       "IOMMUs (--iommu KIND):\n");
-	for (size_t i = 0; iommu_kinds[i]; i++)
+	for (size_t i = 0; iommu_kinds[i]; i++) {
+		const struct uiommufd_option *o = iommu_kinds[i]->options;
+
 		printf("  %-8s %s\n", iommu_kinds[i]->name, iommu_kinds[i]->summary);
+		for (; o && o->key; o++)
+			printf("             %s=%s  %s\n", o->key, o->value_hint, o->help);
+	}
 	return 0;
 }

@@ -257,14 +257,18 @@ static void write_group(struct tree *t, const struct face *f)
 	tree_link(t, name, "/sys/devices/virtual/vfio/%s", name);
 }
 
-static void write_vtd(struct tree *t, const struct iommu_kind *k)
+static void write_vtd(struct tree *t, const struct sysfs_function *fn)
 {
+	const struct iommu_kind *k = fn->kind;
 	struct iommu_hw_info_data data = { 0 };
 	struct iommu_hw_info_vtd vtd;
 
 	if (k->hw_info) {
 		struct iommu iommu = { .kind = k };
 		struct iommu_device any = { .iommu = &iommu };
+
+		if (fn->iommu)
+			iommu = *fn->iommu;
 
 		k->hw_info(&any, &data);
 	}
@@ -285,7 +289,7 @@ static void write_iommu(struct tree *t, const struct face *f)
 
 	if (look->group) {
 		tree_dir(t, "%s/%s", f->iommu, look->group);
-		write_vtd(t, f->fn->kind);
+		write_vtd(t, f->fn);
 	}
 	tree_dir(t, "%s/devices", f->iommu);
 	tree_link(t, f->fn->name, "%s", f->dev);

@@ -84,6 +84,7 @@ struct sysfs_function {
 	unsigned index, major, minor;
 	const struct uiommufd_device_desc *desc;
 	const struct iommu_kind *kind;
+	const struct iommu *iommu; /* with its options; NULL: the kind's defaults */
 };
 int sysfs_write(const char *root, const struct sysfs_function *fn, size_t n);
 

@@ -233,13 +233,15 @@ int config_device(const struct config *c, unsigned i, struct device_choice *out)
 int config_resolve(struct config *c)
 {
 	char names[CONFIG_DEVICES_MAX][sizeof(((struct function_spec *)0)->name)];
+	struct iommu iommu = { 0 };
 	struct device_choice d;
 	int rc;
 
 	if (!c->iommu[0])
 		memcpy(c->iommu, "vtd", 4);
-	if (!iommu_kind_find(c->iommu))
-		return refuse(EINVAL, "there is no IOMMU kind '%s' (try: uiommufd list)", c->iommu);
+	rc = iommu_configure(&iommu, c->iommu);
+	if (rc)
+		return why_add(rc, "try: uiommufd list");
 	if (!c->n_devices && (rc = add_device(c, "ioat")))
 		return rc;
 	for (unsigned i = 0; i < c->n_devices; i++) {

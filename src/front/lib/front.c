@@ -121,7 +121,7 @@ int front_create(const struct config *c, struct front **out)
 	if (rc)
 		goto err_config;
 	account_set_privileged(!f->config.user_privilege);
-	opts.kind = iommu_kind_find(f->config.iommu);
+	opts.iommu = f->config.iommu;
 	rc = machine_create(&opts, &f->machine);
 	if (rc)
 		goto err_config;

@@ -49,9 +49,12 @@ static int write_picture(struct config *c)
 {
 	struct device_choice *d = mem_alloc(sizeof(*d) * c->n_devices);
 	struct sysfs_function *fn = mem_zalloc(sizeof(*fn) * c->n_devices);
+	struct iommu iommu = { 0 };
 	bool taken[CONFIG_DEVICES_MAX] = { 0 };
 	int rc = d && fn ? 0 : refuse(ENOMEM, "no memory for the sysfs picture");
 
+	if (!rc)
+		rc = iommu_configure(&iommu, c->iommu);
 	for (unsigned i = 0; !rc && i < c->n_devices; i++) {
 		rc = config_device(c, i, &d[i]);
 		if (!rc && d[i].spec.group >= 0 && d[i].spec.group < CONFIG_DEVICES_MAX)
@@ -72,7 +75,8 @@ static int write_picture(struct config *c)
 		fn[i].major = FRONT_MAJOR;
 		fn[i].minor = i;
 		fn[i].desc = &d[i].desc;
-		fn[i].kind = iommu_kind_find(c->iommu);
+		fn[i].kind = iommu.kind;
+		fn[i].iommu = &iommu;
 	}
 	if (!rc)
 		rc = sysfs_write(c->root, fn, c->n_devices);

@@ -39,7 +39,7 @@ static void usage(FILE *to)
 		"Runs PROGRAM, unmodified and without privileges, on a machine that has an IOMMU and\n"
 		"VFIO devices: /dev/iommu, /dev/vfio/devices/vfio0 and their sysfs are there for it,\n"
 		"and DMA goes through real IO page tables.\n\n"
-		"  --iommu KIND           the IOMMU (default: vtd)\n"
+		"  --iommu KIND[,k=v]..   the IOMMU (default: vtd); vtd,levels=3|4|5 chooses its tables\n"
 		"  --device MODEL[,k=v].. a device; again for more (default: one ioat). Keys of every\n"
 		"                         device: addr=0000:01:00.0  group=N  bar0=trap|poll|fault\n"
 		"                         The first is 0000:01:00.0 = vfio0, the next 0000:02:00.0 = vfio1\n"
