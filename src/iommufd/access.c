@@ -24,6 +24,8 @@
 #include "base/why.h"
 #include "mem/fence.h"
 
+#define GOING_WAIT_MS 50u /* per round of an UNMAP, for an access that is being destroyed */
+
 static struct iommufd_access **list_slot(struct iopt *t, uint32_t list_id)
 {
 	return idmap_slot(&t->accesses, list_id + 1); /* id maps begin at 1 */
@@ -87,10 +89,15 @@ static void list_remove(struct iopt *t, const struct iommufd_access *access, uin
 	}
 	rwl_wrunlock(&t->iova_lock);
 	rwl_wrunlock(&t->domains_lock);
+	atomic_fetch_add(&t->accesses_left, 1);
+	futex_wake(&t->accesses_left, INT32_MAX);
 }
 
-/* The access with the lowest id above *@id that may be told, held; NULL: no more. */
-static struct iommufd_access *next_to_tell(struct iopt *t, uint32_t *id)
+/*
+ * The access with the lowest id above *@id that may be told, held; NULL: no more. *@going: one
+ * that is being destroyed was passed over; it lets go, but not for us.
+ */
+static struct iommufd_access *next_to_tell(struct iopt *t, uint32_t *id, bool *going)
 {
 	struct iommufd_access *found = NULL;
 
@@ -98,8 +105,12 @@ static struct iommufd_access *next_to_tell(struct iopt *t, uint32_t *id)
 	while (!found && (*id = idmap_next(&t->accesses, *id))) {
 		struct iommufd_access *a = *list_slot(t, *id - 1);
 
-		if (a->ops && object_hold(&a->obj))
+		if (!a->ops)
+			continue;
+		if (object_hold(&a->obj))
 			found = a;
+		else
+			*going = true;
 	}
 	rwl_rdunlock(&t->domains_lock);
 	return found;
@@ -107,14 +118,18 @@ static struct iommufd_access *next_to_tell(struct iopt *t, uint32_t *id)
 
 void access_notify_unmap(struct iopt *t, uint64_t start, uint64_t last)
 {
+	uint32_t id = 0, left = atomic_load(&t->accesses_left);
 	struct iommufd_access *a;
-	uint32_t id = 0;
+	bool going = false;
 
-	while ((a = next_to_tell(t, &id))) {
+	while ((a = next_to_tell(t, &id, &going))) {
 		if (a->ops->unmap)
 			a->ops->unmap(a->data, start, last - start + 1);
 		object_put(&a->obj);
 	}
+	/* Else all our rounds could pass before its thread runs again. */
+	if (unlikely(going))
+		futex_wait_ms(&t->accesses_left, left, GOING_WAIT_MS);
 }
 
 /*
@@ -187,12 +202,16 @@ int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_o
 void iommufd_access_destroy(struct iommufd_access *a)
 {
 	struct iommufd_ctx *ctx = a->obj.ctx;
+	int rc;
 
-	if (BUG_ON(object_retire(&a->obj))) /* something else depends on it */
+	/* From here on nobody tells it anything, and nobody is about to. */
+	if (BUG_ON(object_retire(&a->obj))) /* something depends on it */
 		return;
 	rwl_wrlock(&a->lock);
-	(void)BUG_ON(change_ioas_locked(a, NULL));
+	rc = change_ioas_locked(a, NULL);
 	rwl_wrunlock(&a->lock);
+	if (BUG_ON(rc))
+		return;
 	object_free_id(&a->obj); /* X3 */
 	mem_free(a);
 	iommufd_ctx_put(ctx);

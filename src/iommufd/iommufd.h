@@ -57,7 +57,7 @@ struct iommufd_access_ops {
 /* Not attached yet. @ops outlives it. -EINVAL @ops pin but have no unmap(); -ENOMEM, -EBUSY. */
 int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, void *data,
 			  struct iommufd_access **out, uint32_t *id);
-/* Detaches it; waits for callbacks that run, and none runs afterwards. */
+/* Detaches it; waits for callbacks that run, and none runs afterwards. No other call runs. */
 void iommufd_access_destroy(struct iommufd_access *access);
 /* -EINVAL attached; -ENOENT no such IOAS; -EBUSY; -ENOMEM; -EADDRINUSE unaligned mappings. */
 int iommufd_access_attach(struct iommufd_access *access, uint32_t ioas_id);

@@ -44,6 +44,7 @@ void iopt_init(struct iopt *t, struct iommufd_ctx *ctx)
 	t->large_off = false;
 	idmap_init(&t->accesses, sizeof(struct iommufd_access *), ACCESS_LIST_IDS);
 	t->n_pinning = 0;
+	atomic_init(&t->accesses_left, 0);
 	t->cached = NULL;
 	t->n_cached = 0;
 }

@@ -33,6 +33,7 @@ struct iopt {
 	/* Slots: struct iommufd_access *, list id + 1. Changed with domains_lock for write. */
 	struct idmap accesses;
 	unsigned n_pinning; /* those that pin; also changed only with iova_lock */
+	_Atomic uint32_t accesses_left; /* futex: how many have left the list so far */
 	struct area_block *cached; /* free blocks, linked through their first word */
 	unsigned n_cached;
 };
