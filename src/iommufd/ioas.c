@@ -135,35 +135,70 @@ int ioctl_ioas_iova_ranges(struct ucmd *u)
 	return rc;
 }
 
+static uint8_t map_prot(uint32_t flags)
+{
+	unsigned prot = 0;
+
+	if (flags & IOMMU_IOAS_MAP_READABLE)
+		prot |= IOMMU_READ;
+	if (flags & IOMMU_IOAS_MAP_WRITEABLE)
+		prot |= IOMMU_WRITE;
+	return (uint8_t)prot;
+}
+
+/* What IOAS_MAP and IOAS_MAP_FILE have in common, from the flags' permissions on. */
+static int map_into(struct ucmd *u, const char *name, uint32_t id, uint32_t flags,
+		    struct iopt_map *m)
+{
+	struct ioas *ioas;
+	int rc;
+
+	if (unlikely(m->iova == UINT64_MAX || m->len == UINT64_MAX))
+		return refuse(EOVERFLOW, "%s: iova 0x%llx, length 0x%llx", name, (ull)m->iova,
+			      (ull)m->len);
+	m->fixed = flags & IOMMU_IOAS_MAP_FIXED_IOVA;
+	m->prot = map_prot(flags);
+	if (unlikely(!m->prot))
+		return refuse(EINVAL, "%s: neither readable nor writeable", name);
+	rc = ioas_get(u->ctx, id, &ioas);
+	if (unlikely(rc))
+		return rc;
+	rc = iopt_map(&ioas->iopt, m);
+	object_put(&ioas->obj);
+	return unlikely(rc) ? why_add(rc, "ioas %u", id) : 0;
+}
+
 int ioctl_ioas_map(struct ucmd *u)
 {
 	struct iommu_ioas_map *cmd = u->cmd;
 	struct iopt_map m = { .addr = cmd->user_va, .len = cmd->length, .iova = cmd->iova };
-	struct ioas *ioas;
 	int rc;
 
 	if (unlikely((cmd->flags & ~(uint32_t)MAP_FLAGS) || cmd->__reserved))
 		return refuse(EOPNOTSUPP, "IOAS_MAP: flags 0x%x, reserved field 0x%x", cmd->flags,
 			      cmd->__reserved);
-	if (unlikely(cmd->iova == UINT64_MAX || cmd->length == UINT64_MAX))
-		return refuse(EOVERFLOW, "IOAS_MAP: iova 0x%llx, length 0x%llx", (ull)cmd->iova,
-			      (ull)cmd->length);
-	m.fixed = cmd->flags & IOMMU_IOAS_MAP_FIXED_IOVA;
-	if (cmd->flags & IOMMU_IOAS_MAP_READABLE)
-		m.prot |= IOMMU_READ;
-	if (cmd->flags & IOMMU_IOAS_MAP_WRITEABLE)
-		m.prot |= IOMMU_WRITE;
-	if (unlikely(!m.prot))
-		return refuse(EINVAL, "IOAS_MAP: neither readable nor writeable");
-	rc = ioas_get(u->ctx, cmd->ioas_id, &ioas);
-	if (unlikely(rc))
-		return rc;
-	rc = iopt_map(&ioas->iopt, &m);
-	object_put(&ioas->obj);
-	if (unlikely(rc))
-		return why_add(rc, "ioas %u", cmd->ioas_id);
-	cmd->iova = m.iova;
-	return 0;
+	rc = map_into(u, "IOAS_MAP", cmd->ioas_id, cmd->flags, &m);
+	if (likely(!rc))
+		cmd->iova = m.iova;
+	return rc;
+}
+
+int ioctl_ioas_map_file(struct ucmd *u)
+{
+	struct iommu_ioas_map_file *cmd = u->cmd;
+	struct iopt_map m = { .addr = cmd->start,
+			      .len = cmd->length,
+			      .iova = cmd->iova,
+			      .fd = cmd->fd,
+			      .from_file = true };
+	int rc;
+
+	if (cmd->flags & ~(uint32_t)MAP_FLAGS)
+		return refuse(EOPNOTSUPP, "IOAS_MAP_FILE: flags 0x%x", cmd->flags);
+	rc = map_into(u, "IOAS_MAP_FILE", cmd->ioas_id, cmd->flags, &m);
+	if (!rc)
+		cmd->iova = m.iova;
+	return rc;
 }
 
 /* The range as the ABI has it; "everything" is iova 0 with length 2^64 - 1. */

@@ -69,6 +69,8 @@ union any_cmd {
 	struct iommu_ioas_unmap unmap;
 	struct iommu_hw_info info;
 	struct iommu_ioas_allow_iovas allow;
+	struct iommu_ioas_copy copy;
+	struct iommu_ioas_map_file map_file;
 	struct iommu_option option;
 	struct iommu_vfio_ioas vfio_ioas;
 };
@@ -91,10 +93,12 @@ static const struct command commands[LAST_NR - FIRST_NR + 1] = {
 	COMMAND(IOMMU_IOAS_ALLOC, iommu_ioas_alloc, out_ioas_id, OUT_SUCCESS, ioctl_ioas_alloc),
 	COMMAND(IOMMU_IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, allowed_iovas, OUT_NONE,
 		ioctl_ioas_allow_iovas),
+	COMMAND(IOMMU_IOAS_COPY, iommu_ioas_copy, src_iova, OUT_SUCCESS, ioctl_ioas_copy),
 	COMMAND(IOMMU_IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, out_iova_alignment,
 		OUT_SUCCESS_OR_EMSGSIZE, ioctl_ioas_iova_ranges),
 	COMMAND(IOMMU_IOAS_MAP, iommu_ioas_map, iova, OUT_SUCCESS, ioctl_ioas_map),
 	COMMAND(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, length, OUT_SUCCESS, ioctl_ioas_unmap),
+	COMMAND(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, iova, OUT_SUCCESS, ioctl_ioas_map_file),
 	/* These two write back what they changed, and when, by themselves. */
 	COMMAND(IOMMU_OPTION, iommu_option, val64, OUT_NONE, ioctl_option),
 	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, __reserved, OUT_NONE, ioctl_vfio_ioas),

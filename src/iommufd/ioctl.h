@@ -21,6 +21,8 @@ int ioctl_ioas_iova_ranges(struct ucmd *u);
 int ioctl_ioas_map(struct ucmd *u);
 int ioctl_ioas_unmap(struct ucmd *u);
 int ioctl_ioas_allow_iovas(struct ucmd *u);
+int ioctl_ioas_copy(struct ucmd *u);
+int ioctl_ioas_map_file(struct ucmd *u);
 int ioctl_option(struct ucmd *u);
 int ioctl_vfio_ioas(struct ucmd *u);
 int ioctl_get_hw_info(struct ucmd *u);

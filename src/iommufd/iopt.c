@@ -53,7 +53,7 @@ void iopt_init(struct iopt *t, struct iommufd_ctx *ctx)
  * Blocks: a few free ones stay with the iopt, under its iova_lock, so that the usual pair of map
  * and unmap does not take the context's lock. Any block may go to any iopt's cache.
  */
-static struct area_block *block_get_locked(struct iopt *t)
+struct area_block *iopt_block_get_locked(struct iopt *t)
 {
 	struct area_block *b = t->cached;
 
@@ -70,7 +70,7 @@ static struct area_block *block_get_locked(struct iopt *t)
 	return b;
 }
 
-static void block_put_locked(struct iopt *t, struct area_block *b)
+void iopt_block_put_locked(struct iopt *t, struct area_block *b)
 {
 	if (likely(t->n_cached < IOPT_CACHED_BLOCKS)) {
 		*(struct area_block **)(void *)b = t->cached;
@@ -89,7 +89,17 @@ static void drop_pages_locked(struct iopt *t, struct pages *p)
 	if (!pages_put(p))
 		return;
 	pages_finish(p);
-	block_put_locked(t, container_of(p, struct area_block, pages));
+	iopt_block_put_locked(t, container_of(p, struct area_block, pages));
+}
+
+void iopt_drop_pages(struct iommufd_ctx *ctx, struct pages *p)
+{
+	if (!pages_put(p))
+		return;
+	pages_finish(p);
+	mtx_lock(&ctx->pool_lock);
+	pool_put(&ctx->blocks, container_of(p, struct area_block, pages));
+	mtx_unlock(&ctx->pool_lock);
 }
 
 void iopt_finish(struct iopt *t)
@@ -111,7 +121,7 @@ void iopt_finish(struct iopt *t)
 	mem_free(t->domains);
 }
 
-static struct fill fill_of(const struct iopt *t)
+struct fill iopt_fill_of(const struct iopt *t)
 {
 	return (struct fill){
 		.domains = t->domains,
@@ -131,6 +141,15 @@ static int refuse_mapped(const struct iopt *t, uint64_t start, uint64_t last)
 		      (ull)last, (ull)e.start, (ull)e.last);
 }
 
+int iopt_place_locked(struct iopt *t, const struct iopt_map *m, uint64_t *iova)
+{
+	int rc = iova_place_locked(t, m, iova);
+
+	if (likely(!rc) && m->fixed)
+		rc = refuse_mapped(t, *iova, *iova + (m->len - 1));
+	return rc;
+}
+
 /* Puts a new area, without pages yet, into the map; the block's pages are not initialised. */
 static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offset, uint64_t npages,
 			 struct area_block **out)
@@ -139,16 +158,13 @@ static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offs
 	uint64_t iova;
 	int rc;
 
-	rc = iova_place_locked(t, m, &iova);
-	if (unlikely(rc))
-		return rc;
-	rc = m->fixed ? refuse_mapped(t, iova, iova + (m->len - 1)) : 0;
+	rc = iopt_place_locked(t, m, &iova);
 	if (unlikely(rc))
 		return rc;
 	rc = iova_check_offset_locked(t, offset);
 	if (unlikely(rc))
 		return rc;
-	b = block_get_locked(t);
+	b = iopt_block_get_locked(t);
 	if (unlikely(!b))
 		return refuse(ENOMEM, "no memory for a mapping");
 	b->area.node.start = 0;
@@ -164,21 +180,34 @@ static int insert_locked(struct iopt *t, const struct iopt_map *m, uint16_t offs
 	b->area.num_accesses = b->area.num_locks = 0;
 	rc = imap_insert(&t->areas, b->area.start, b->area.last, &b->area);
 	if (unlikely(rc)) {
-		block_put_locked(t, b);
+		iopt_block_put_locked(t, b);
 		return rc;
 	}
 	*out = b;
 	return 0;
 }
 
+/* The file is opened when its range is found right, and examined only when its pages are read. */
+static int measure_file(struct iopt *t, const struct iopt_map *m, uint16_t *offset,
+			uint64_t *npages, struct mm_file **file)
+{
+	int rc = pages_measure_file(m->addr, m->len, offset, npages);
+
+	return rc ? rc : mm_file_open(t->ctx->machine->pm, m->fd, file);
+}
+
 int iopt_map(struct iopt *t, struct iopt_map *m)
 {
 	struct area_block *b = NULL;
+	struct mm_file *file = NULL;
 	uint64_t npages, iova;
 	uint16_t offset;
 	int rc;
 
-	rc = pages_measure(m->addr, m->len, &offset, &npages);
+	if (unlikely(m->from_file))
+		rc = measure_file(t, m, &offset, &npages, &file);
+	else
+		rc = pages_measure(m->addr, m->len, &offset, &npages);
 	if (unlikely(rc))
 		return rc;
 	rwl_rdlock(&t->domains_lock);
@@ -188,12 +217,17 @@ int iopt_map(struct iopt *t, struct iopt_map *m)
 	rwl_wrlock(&t->iova_lock);
 	rc = insert_locked(t, m, offset, npages, &b);
 	rwl_wrunlock(&t->iova_lock);
-	if (unlikely(rc))
+	if (unlikely(rc)) {
+		mm_file_close(file);
 		goto out;
+	}
 	iova = b->area.start;
-	pages_init_user(&b->pages, t->ctx, m->addr, npages, m->prot & IOMMU_WRITE);
+	if (unlikely(file != NULL))
+		pages_init_file(&b->pages, t->ctx, file, m->addr, npages, m->prot & IOMMU_WRITE);
+	else
+		pages_init_user(&b->pages, t->ctx, m->addr, npages, m->prot & IOMMU_WRITE);
 	if (t->n_domains) {
-		struct fill f = fill_of(t);
+		struct fill f = iopt_fill_of(t);
 
 		rc = fill_area(&f, &b->area, &b->pages);
 	}
@@ -218,7 +252,7 @@ static void remove_area(struct iopt *t, const struct imap_entry *e, struct pages
 	struct area *a = e->value;
 
 	if (t->n_domains) {
-		struct fill f = fill_of(t);
+		struct fill f = iopt_fill_of(t);
 
 		atomic_store_explicit(&a->pages, NULL, memory_order_relaxed);
 		rwl_wrunlock(&t->iova_lock);
@@ -227,7 +261,7 @@ static void remove_area(struct iopt *t, const struct imap_entry *e, struct pages
 	}
 	imap_erase(&t->areas, e->start);
 	if (p != &container_of(a, struct area_block, area)->pages)
-		block_put_locked(t, container_of(a, struct area_block, area));
+		iopt_block_put_locked(t, container_of(a, struct area_block, area));
 	drop_pages_locked(t, p);
 }
 
@@ -344,7 +378,7 @@ static int reserve_aperture(struct iopt *t, struct iommu_domain *dom)
 /* Installs every live area in @dom, which is not in the array; all or nothing. */
 static int fill_domain(struct iopt *t, struct iommu_domain *dom)
 {
-	struct fill rest = fill_of(t), f = rest;
+	struct fill rest = iopt_fill_of(t), f = rest;
 	struct iommu_domain *one[] = { dom };
 	struct imap_entry e;
 	uint64_t done = 0;
@@ -420,7 +454,7 @@ void iopt_remove_domain(struct iopt *t, struct iommu_domain *dom)
 	if (BUG_ON(i == t->n_domains))
 		goto out;
 	t->domains[i] = t->domains[--t->n_domains];
-	rest = fill_of(t);
+	rest = iopt_fill_of(t);
 	imap_for_each(&e, &t->areas, 0, UINT64_MAX) {
 		struct pages *p = area_pages(e.value);
 

@@ -32,11 +32,13 @@ struct iopt {
 	bool large_off;     /* large pages disabled */
 	/* Slots: struct iommufd_access *, list id + 1. Changed with domains_lock for write. */
 	struct idmap accesses;
-	unsigned n_pinning; /* those that pin; also changed only with iova_lock */
+	unsigned n_pinning;             /* those that pin; also changed only with iova_lock */
 	_Atomic uint32_t accesses_left; /* futex: how many have left the list so far */
-	struct area_block *cached; /* free blocks, linked through their first word */
+	struct area_block *cached;      /* free blocks, linked through their first word */
 	unsigned n_cached;
 };
+
+struct fill;
 
 /* One interval that may not be mapped. */
 struct resv_node {
@@ -47,12 +49,13 @@ struct resv_node {
 	const char *who;   /* of which device, "" for a page table; lives as long as the owner */
 };
 
-/* What IOAS_MAP asks for. */
+/* What IOAS_MAP and IOAS_MAP_FILE ask for. */
 struct iopt_map {
-	uint64_t addr; /* user address of the first byte */
+	uint64_t addr; /* user address of the first byte, or offset in the file */
 	uint64_t len;  /* bytes */
 	uint64_t iova; /* in with @fixed, out always */
-	bool fixed;
+	int fd;        /* with @from_file */
+	bool fixed, from_file;
 	uint8_t prot; /* IOMMU_READ | IOMMU_WRITE, at least one; WRITE: pages writable */
 };
 
@@ -61,11 +64,12 @@ void iopt_init(struct iopt *t, struct iommufd_ctx *ctx);
 void iopt_finish(struct iopt *t);
 
 /**
- * iopt_map() - map user memory of the calling process
+ * iopt_map() - map user memory of the calling process, or a file
  *
- * Return: 0 and @m->iova; -EOVERFLOW an address wraps; -EINVAL length, alignment, or reserved
- *         IOVA; -EEXIST something is mapped there; -ENOSPC no room (automatic); -EFAULT, -ENOMEM
- *         of pinning or the limit; errors of a domain's map. On failure nothing has changed.
+ * Return: 0 and @m->iova; -EOVERFLOW an address wraps; -EINVAL length, alignment, reserved IOVA,
+ *         or the file is of no use; -EBADF, -EMFILE no such file; -EEXIST something is mapped
+ * there; -ENOSPC no room (automatic); -EFAULT, -ENOMEM of pinning or the limit; errors of a
+ * domain's map. On failure nothing has changed.
  */
 int iopt_map(struct iopt *t, struct iopt_map *m);
 
@@ -129,6 +133,18 @@ void iopt_for_each_area(struct iopt *t, void (*fn)(void *arg, const struct iommu
 
 /* Asserts every invariant. */
 void iopt_check(struct iopt *t);
+
+/* ---- what it takes to make an area (copy.c); iova_lock held for write ------------------------ */
+
+/* NULL: out of memory. */
+struct area_block *iopt_block_get_locked(struct iopt *t);
+void iopt_block_put_locked(struct iopt *t, struct area_block *b);
+/* iova_place_locked(), and -EEXIST. */
+int iopt_place_locked(struct iopt *t, const struct iopt_map *m, uint64_t *iova);
+/* All domains; they stand still as long as domains_lock is held. */
+struct fill iopt_fill_of(const struct iopt *t);
+/* Drops a reference on pages that is no area's. No lock is needed. */
+void iopt_drop_pages(struct iommufd_ctx *ctx, struct pages *p);
 
 /* ---- iova.c: which IOVA may be used; iova_lock held for write unless said otherwise ---------- */
 

@@ -40,6 +40,18 @@ int pages_measure(uint64_t addr, uint64_t len, uint16_t *offset, uint64_t *npage
 	return 0;
 }
 
+int pages_measure_file(uint64_t start, uint64_t len, uint16_t *offset, uint64_t *npages)
+{
+	if (!len)
+		return refuse(EINVAL, "length is zero");
+	if (start + (len - 1) < start)
+		return refuse(EOVERFLOW, "offset 0x%llx + length 0x%llx wraps",
+			      (unsigned long long)start, (unsigned long long)len);
+	*offset = (uint16_t)(start & PAGE_MASK);
+	*npages = (*offset + (len - 1)) / PAGE_SIZE + 1;
+	return 0;
+}
+
 static enum account_mode mode_for(struct iommufd_ctx *ctx)
 {
 	if (account_capable(CAP_IPC_LOCK))
@@ -49,17 +61,15 @@ static enum account_mode mode_for(struct iommufd_ctx *ctx)
 		       : ACCOUNT_USER;
 }
 
-void pages_init_user(struct pages *p, struct iommufd_ctx *ctx, uint64_t addr, uint64_t npages,
-		     bool writable)
+static void init_pages(struct pages *p, struct iommufd_ctx *ctx, uint64_t addr, uint64_t npages,
+		       bool writable)
 {
 	mtx_init(&p->lock, LOCK_PAGES);
 	atomic_init(&p->refs, 1);
-	p->source = PAGES_USER;
 	p->account = (uint8_t)mode_for(ctx);
 	p->writable = writable;
 	p->npages = npages;
 	p->base = align_down(addr, PAGE_SIZE);
-	p->mm = ctx->machine->self;
 	p->pm = ctx->machine->pm;
 	p->npinned = 0;
 	p->charged = 0;
@@ -67,10 +77,28 @@ void pages_init_user(struct pages *p, struct iommufd_ctx *ctx, uint64_t addr, ui
 	itree_init(&p->domains);
 }
 
+void pages_init_user(struct pages *p, struct iommufd_ctx *ctx, uint64_t addr, uint64_t npages,
+		     bool writable)
+{
+	init_pages(p, ctx, addr, npages, writable);
+	p->source = PAGES_USER;
+	p->mm = ctx->machine->self;
+}
+
+void pages_init_file(struct pages *p, struct iommufd_ctx *ctx, struct mm_file *file, uint64_t start,
+		     uint64_t npages, bool writable)
+{
+	init_pages(p, ctx, start, npages, writable);
+	p->source = PAGES_FILE;
+	p->file = file;
+}
+
 void pages_finish(struct pages *p)
 {
 	(void)BUG_ON(!itree_empty(&p->accesses) || !itree_empty(&p->domains)); /* G4 */
 	(void)BUG_ON(p->npinned || p->charged);
+	if (unlikely(p->source == PAGES_FILE))
+		mm_file_close(p->file);
 }
 
 int pages_charge_locked(struct pages *p)

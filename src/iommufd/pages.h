@@ -16,6 +16,7 @@
 
 enum pages_source {
 	PAGES_USER, /* memory of an address space */
+	PAGES_FILE, /* of shared memory by descriptor */
 };
 
 struct pages {
@@ -26,7 +27,10 @@ struct pages {
 	bool writable;
 	uint64_t npages;
 	uint64_t base; /* address of page 0 in its source, a multiple of PAGE_SIZE */
-	struct mm *mm; /* borrowed from the machine */
+	union {
+		struct mm *mm;        /* PAGES_USER: borrowed from the machine */
+		struct mm_file *file; /* PAGES_FILE: ours */
+	};
 	struct physmap *pm;
 
 	/* guarded by lock */
@@ -44,6 +48,13 @@ struct iommufd_ctx;
  * length, or too much. *@offset gets the offset of the first byte in its page.
  */
 int pages_measure(uint64_t addr, uint64_t len, uint16_t *offset, uint64_t *npages);
+
+/* The same for IOAS_MAP_FILE, where the last byte alone must not wrap. */
+int pages_measure_file(uint64_t start, uint64_t len, uint16_t *offset, uint64_t *npages);
+
+/* Of a file from byte @start on; takes @file. Cannot fail. */
+void pages_init_file(struct pages *p, struct iommufd_ctx *ctx, struct mm_file *file, uint64_t start,
+		     uint64_t npages, bool writable);
 
 /* User memory of the calling process, one reference. Cannot fail. */
 void pages_init_user(struct pages *p, struct iommufd_ctx *ctx, uint64_t addr, uint64_t npages,

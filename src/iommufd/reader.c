@@ -35,8 +35,15 @@ static int read_source(struct reader *r, uint64_t last)
 
 	while (r->idx <= last && b->n < b->max) {
 		unsigned n = 0;
-		long got = mm_pin(p->mm, p->base + r->idx * PAGE_SIZE, last - r->idx + 1,
-				  p->writable ? MM_PIN_WRITE : 0, &b->run[b->n], b->max - b->n, &n);
+		unsigned flags = p->writable ? MM_PIN_WRITE : 0;
+		uint64_t at = p->base + r->idx * PAGE_SIZE, want = last - r->idx + 1;
+		struct phys_run *run = &b->run[b->n];
+		long got;
+
+		if (likely(p->source == PAGES_USER))
+			got = mm_pin(p->mm, at, want, flags, run, b->max - b->n, &n);
+		else
+			got = mm_file_pin(p->file, at, want, flags, run, b->max - b->n, &n);
 
 		if (unlikely(got < 0))
 			return why_add((int)got, "page %llu of %llu at 0x%llx",

@@ -388,11 +388,81 @@ static void replace__fails_anywhere__undone(void **state)
 	}
 }
 
+static int undo_copy(struct world *w)
+{
+	return kit_unmap(w->k, w->ioas, 0x1000000, 8 * P, NULL);
+}
+
+/* A copy-out that fails does not undo what was mapped; that is the ABI. */
+static int unless_done(struct world *w, int rc)
+{
+	if (rc == -EFAULT && kit_areas(w->k, w->ioas)) {
+		fault_disarm(NULL);
+		expect_rc(undo_copy(w), 0);
+		fault_arm(1, false); /* the sweep disarms it */
+		(void)fault_hit("copy-out");
+	}
+	return rc;
+}
+
+static int do_copy(struct world *w)
+{
+	struct iommu_ioas_copy c = { .size = sizeof(c),
+				     .flags = FIXED | RW,
+				     .dst_ioas_id = w->ioas,
+				     .src_ioas_id = w->ioas2,
+				     .length = 8 * P,
+				     .dst_iova = 0x1000000,
+				     .src_iova = 0x10000 };
+
+	return unless_done(w, kit_ioctl(w->k, IOMMU_IOAS_COPY, &c));
+}
+
+/* Three source areas into two domains; in small batches, so that later ones fail too. */
+static void copy__fails_anywhere__undone(void **state)
+{
+	struct world *w = world(state, true, true);
+
+	w->k->ctx->batch_max = 2;
+	scatter(w, 8);
+	expect_rc(kit_map_at(w->k, w->ioas2, 0x10000, w->p, 3 * P), 0);
+	expect_rc(kit_map_at(w->k, w->ioas2, 0x13000, w->p + 3 * P, 4 * P), 0);
+	expect_rc(kit_map_at(w->k, w->ioas2, 0x17000, w->p + 7 * P, P), 0);
+	sweep(w, do_copy, undo_copy);
+}
+
+static int file;
+
+static int do_map_file(struct world *w)
+{
+	struct iommu_ioas_map_file c = { .size = sizeof(c),
+					 .flags = FIXED | RW,
+					 .ioas_id = w->ioas,
+					 .fd = file,
+					 .length = 8 * P,
+					 .iova = 0x1000000 };
+	int rc = kit_ioctl(w->k, IOMMU_IOAS_MAP_FILE, &c);
+
+	return unless_done(w, rc == -EMFILE ? -ENOMEM : rc);
+}
+
+static void map_file__fails_anywhere__undone(void **state)
+{
+	struct world *w = world(state, true, true);
+
+	file = memfd_create("mapped", 0);
+	assert_int_equal(ftruncate(file, 8 * P), 0);
+	sweep(w, do_map_file, undo_copy);
+	close(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(alloc__fails_anywhere__undone),
 		KIT_TEST(allow__fails_anywhere__undone),
+		KIT_TEST(copy__fails_anywhere__undone),
+		KIT_TEST(map_file__fails_anywhere__undone),
 		KIT_TEST(map__no_domain__undone),
 		KIT_TEST(map__one_domain__undone),
 		KIT_TEST(map__two_domains__undone),
