@@ -98,6 +98,33 @@ static ALWAYS_INLINE int move_chunk(enum dma_op op, void *p, char *buf, uint64_t
 }
 
 /*
+ * The client's protection is none of the device's business: a page that was pinned stays open to
+ * DMA when the client calls mprotect() on it. Within one page, inside the section whose guarded
+ * access failed. False: the page is gone indeed.
+ */
+static COLD bool force_chunk(enum dma_op op, struct dma_ctx *c, char *buf, uint64_t *val,
+			     uint64_t done, uint64_t n)
+{
+	uint64_t pattern[PAGE_SIZE / 8];
+
+	switch (op) {
+	case DMA_READ:
+	case DMA_WRITE:
+		return !physmap_force(c->pm, c->miss.pa, buf + done, n, op == DMA_WRITE);
+	case DMA_FILL:
+		for (size_t i = 0; i < ARRAY_LEN(pattern); i++)
+			pattern[i] = turn(*val, done);
+		return !physmap_force(c->pm, c->miss.pa, pattern, n, true);
+	case DMA_LOAD:
+		*val = 0;
+		/* fall through */
+	case DMA_STORE:
+		return !physmap_force(c->pm, c->miss.pa, val, n, op == DMA_STORE);
+	}
+	return false;
+}
+
+/*
  * What nearly every request is: all of it in one leaf that the IOTLB holds. False: not that, or
  * something is wrong; nothing has been done that doing it again would not do as well.
  */
@@ -154,7 +181,9 @@ static NOINLINE int transfer_any(enum dma_op op, struct iommu_device *d, uint32_
 				p = resolve(&c, iova + done, need, &n, &end);
 				if (unlikely(!p))
 					break;
-				if (unlikely(move_chunk(op, p, buf, val, done, n))) {
+				if (unlikely(move_chunk(op, p, buf, val, done, n)) &&
+				    (crosses_page(iova + done, n) ||
+				     !force_chunk(op, &c, buf, val, done, n))) {
 					end = END_GUARD;
 					break;
 				}
@@ -238,6 +267,18 @@ static COLD bool source_gone(const void *src, uint64_t len)
 	return guard_touch((const void *)first, ((last - first) >> PAGE_LG2) + 1, false) != 0;
 }
 
+/* As force_chunk(), from one page to another. *@at_dst: the side that is gone. */
+static COLD bool force_copy(struct dma_ctx *c, uint64_t dst, uint64_t src, uint64_t n, bool *at_dst)
+{
+	char page[PAGE_SIZE];
+
+	*at_dst = false;
+	if (physmap_force(c->pm, src, page, n, false))
+		return false;
+	*at_dst = true;
+	return !physmap_force(c->pm, dst, page, n, true);
+}
+
 /* One section of a copy. *@at_dst: the side that ended it. */
 static ALWAYS_INLINE enum dma_end copy_section(struct dma_ctx *c, uint64_t dst, uint64_t src,
 					       uint64_t limit, uint64_t *done, uint64_t *step,
@@ -249,7 +290,7 @@ static ALWAYS_INLINE enum dma_end copy_section(struct dma_ctx *c, uint64_t dst, 
 	if (unlikely(end != END_OK))
 		return end;
 	while (*done < limit) {
-		uint64_t n = limit - *done;
+		uint64_t n = limit - *done, from_pa;
 		const void *from;
 		void *to;
 
@@ -257,15 +298,22 @@ static ALWAYS_INLINE enum dma_end copy_section(struct dma_ctx *c, uint64_t dst, 
 		from = resolve(c, src + *done, IOMMU_READ, &n, &end);
 		if (unlikely(!from))
 			break;
+		from_pa = c->miss.pa;
 		*at_dst = true;
 		to = resolve(c, dst + *done, IOMMU_WRITE, &n, &end);
 		if (unlikely(!to))
 			break;
 		*step = n;
 		if (unlikely(guard_copy(to, from, n))) {
-			*at_dst = !source_gone(from, n);
-			end = END_GUARD;
-			break;
+			bool one_page = !crosses_page(src + *done, n) &&
+					!crosses_page(dst + *done, n);
+
+			if (!one_page)
+				*at_dst = !source_gone(from, n);
+			if (!one_page || !force_copy(c, c->miss.pa, from_pa, n, at_dst)) {
+				end = END_GUARD;
+				break;
+			}
 		}
 		*done += n;
 	}

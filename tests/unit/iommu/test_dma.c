@@ -291,7 +291,7 @@ static void dma__truncated_under_pin__gone_at_the_page(void **state)
 
 	guard_restore();
 	kit_map(k, 0, p, 8 * PAGE_SIZE, RW);
-	assert_int_equal(mprotect(p + 5 * PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+	assert_int_equal(munmap(p + 5 * PAGE_SIZE, PAGE_SIZE), 0);
 	expect_fault(k, iommu_dma_write(&k->dev, NP, 16, b, 7 * PAGE_SIZE, &stop), 5 * PAGE_SIZE,
 		     IOMMU_FAULT_GONE);
 	assert_int_equal(stop.done, 5 * PAGE_SIZE - 16);
@@ -307,8 +307,43 @@ static void dma__truncated_under_pin__gone_at_the_page(void **state)
 	assert_int_equal(stop.done, PAGE_SIZE - 8);
 	expect_fault(k, iommu_dma_store(&k->dev, NP, 5 * PAGE_SIZE, 0, 8), 5 * PAGE_SIZE,
 		     IOMMU_FAULT_GONE);
-	assert_int_equal(mprotect(p + 5 * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+	assert_ptr_equal(mmap(p + 5 * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 p + 5 * PAGE_SIZE);
 	assert_int_equal(iommu_dma_write(&k->dev, NP, 16, b, 7 * PAGE_SIZE, NULL), 0);
+}
+
+/* The client may protect a page that is mapped for DMA: the device keeps its rights. */
+static void dma__protected_page__goes_on(void **state)
+{
+	struct kit *k = *state;
+	char *p = kit_buf(k, 4 * PAGE_SIZE, PAGE_SIZE), b[3 * 4096], want[3 * 4096];
+	uint64_t v;
+
+	guard_restore();
+	kit_map(k, 0, p, 4 * PAGE_SIZE, RW);
+	memset(p, 1, 4 * PAGE_SIZE);
+	assert_int_equal(mprotect(p + PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+	memset(b, 2, sizeof(b));
+	assert_int_equal(iommu_dma_write(&k->dev, NP, 100, b, sizeof(b), NULL), 0);
+	memset(b, 0, sizeof(b));
+	assert_int_equal(iommu_dma_read(&k->dev, NP, 100, b, sizeof(b), NULL), 0);
+	memset(want, 2, sizeof(want));
+	assert_memory_equal(b, want, sizeof(b));
+	assert_int_equal(iommu_dma_fill(&k->dev, NP, PAGE_SIZE + 3, 0x0807060504030201, 100, NULL),
+			 0);
+	assert_int_equal(iommu_dma_store(&k->dev, NP, PAGE_SIZE + 256, 0x1122334455667788, 8), 0);
+	assert_int_equal(iommu_dma_load(&k->dev, NP, PAGE_SIZE + 256, &v, 8), 0);
+	assert_true(v == 0x1122334455667788);
+	/* Out of the page and into it. */
+	assert_int_equal(iommu_dma_copy(&k->dev, NP, 2 * PAGE_SIZE, PAGE_SIZE + 3, 8, NULL), 0);
+	assert_int_equal(iommu_dma_copy(&k->dev, NP, PAGE_SIZE + 1000, 3 * PAGE_SIZE, 2000, NULL),
+			 0);
+	assert_int_equal(mprotect(p + PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(p[PAGE_SIZE + 3 + i], i % 8 + 1);
+	assert_memory_equal(p + 2 * PAGE_SIZE, p + PAGE_SIZE + 3, 8);
+	assert_memory_equal(p + PAGE_SIZE + 1000, p + 3 * PAGE_SIZE, 2000);
 }
 
 static void dma__output_without_frame__gone(void **state)
@@ -517,6 +552,7 @@ int main(void)
 		T(dma__not_attached__blocked),
 		T(dma__stopped_gated_pasid__their_errno),
 		T(dma__truncated_under_pin__gone_at_the_page),
+		T(dma__protected_page__goes_on),
 		T(dma__output_without_frame__gone),
 		T(iotlb__unmap_and_remap__never_stale),
 		T(iotlb__unmap_without_sync__still_there),
