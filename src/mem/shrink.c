@@ -119,7 +119,8 @@ static int orphan_file(struct physmap *pm, const struct cut *cut, struct orphans
 		uint64_t from = max_u64(s->first, cut->first >> (SLICE_LG2 - PAGE_LG2));
 		uint64_t to = min_u64(s->first + s->n - 1, cut->last >> (SLICE_LG2 - PAGE_LG2));
 
-		for (uint64_t i = from; i <= to && !s->retired && !rc; i++) {
+		/* Retired ones too: frames that no cut has met yet have their bytes in the file. */
+		for (uint64_t i = from; i <= to && !rc; i++) {
 			struct orphans what = { .pm = pm, .file = f, .slices = s };
 
 			what.r = region_at(pm, s->pa + ((i - s->first) << SLICE_LG2));
@@ -144,33 +145,50 @@ static uintptr_t mapped_at(const struct orphans *o, uint64_t off)
 	return host;
 }
 
-static void copy_orphans(const struct orphans *o)
+/*
+ * Where the page of @o at @off goes, and in whose memory: with the first run of the list that has
+ * it. There are several where maps share a file, or slices were retired; they stay one memory.
+ */
+static uintptr_t keeps(const struct orphans *list, const struct orphans *o, uint64_t off,
+		       struct hidden **whose)
+{
+	while (list != o && off - list->off >= (uint64_t)list->n << PAGE_LG2)
+		list = list->next;
+	*whose = list->hidden;
+	return (uintptr_t)hidden_base(list->hidden) + (off - list->off);
+}
+
+static void copy_orphans(const struct orphans *list, const struct orphans *o)
 {
 	for (uint32_t i = 0; i < o->n; i++) {
-		uint64_t at = (uint64_t)i << PAGE_LG2;
-		char *to = hidden_base(o->hidden) + at;
+		uint64_t off = o->off + ((uint64_t)i << PAGE_LG2);
+		struct hidden *whose;
+		void *to = (void *)keeps(list, o, off, &whose);
 
-		if (guard_copy(to, (const void *)mapped_at(o, o->off + at), PAGE_SIZE))
+		if (whose == o->hidden &&
+		    guard_copy(to, (const void *)mapped_at(o, off), PAGE_SIZE))
 			sys_mprotect(to, PAGE_SIZE, PROT_NONE);
 	}
 }
 
-static void commit(const struct orphans *o)
+static void commit(const struct orphans *list, const struct orphans *o)
 {
-	uintptr_t host = (uintptr_t)hidden_base(o->hidden);
-	uint64_t gone = 0;
+	uint64_t gone = 0, off = o->off;
 
 	physmap_lock(o->pm);
 	o->slices->retired = true;
 	hidden_refs_begin();
-	for (uint32_t p = o->p; p < o->p + o->n; p++, host += PAGE_SIZE) {
+	for (uint32_t p = o->p; p < o->p + o->n; p++, off += PAGE_SIZE) {
+		struct hidden *whose;
+		uintptr_t host = keeps(list, o, off, &whose);
+
 		if (!pins_of(o->r, p)) {
 			host_set(o->r, p, 0);
 			gone++;
 			continue;
 		}
-		hidden_ref_page(o->hidden, host);
-		o->r->hids[p / CHUNK_PAGES]->hid[p % CHUNK_PAGES] = o->hidden;
+		hidden_ref_page(whose, host);
+		o->r->hids[p / CHUNK_PAGES]->hid[p % CHUNK_PAGES] = whose;
 		host_set(o->r, p, host);
 		o->pm->moved_pages++;
 	}
@@ -214,14 +232,16 @@ static int shrink(const struct cut *cut)
 		rc = orphan_file(pm, cut, &list);
 	if (list && !rc)
 		fence_wait_all();
-	for (struct orphans *o = list; o; o = next) {
-		next = o->next;
+	for (struct orphans *o = list; o; o = o->next) {
 		if (rc) {
 			undo(o);
 		} else {
-			copy_orphans(o);
-			commit(o);
+			copy_orphans(list, o);
+			commit(list, o);
 		}
+	}
+	for (struct orphans *o = list; o; o = next) {
+		next = o->next;
 		hidden_put(o->hidden);
 		mem_free(o);
 	}
