@@ -2,7 +2,8 @@
 /* UNMAP under accesses: who is told, how often, and what if nobody lets go. */
 #include "access_kit.h"
 
-#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* U-013 */
 static void unmap__pinned__dropped_in_the_callback(void **state)
@@ -291,6 +292,46 @@ static void rw__pages_in_other_tiers__read_there(void **state)
 	iommufd_access_destroy(h.a);
 }
 
+/* A file has no address here: copies go through the tiers. */
+static void rw__memory_of_a_file__by_the_tiers(void **state)
+{
+	struct kit *k = *state;
+	uint32_t ioas = kit_ioas(k);
+	int fd = memfd_create("access", 0);
+	struct iommu_ioas_map_file c = { .size = sizeof(c),
+					 .flags = FIXED | RW,
+					 .ioas_id = ioas,
+					 .fd = fd,
+					 .start = P,
+					 .length = 4 * P,
+					 .iova = 0x10000 };
+	struct holder h;
+	char *p;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 5 * P), 0);
+	expect_rc(kit_ioctl(k, IOMMU_IOAS_MAP_FILE, &c), 0);
+	p = mmap(NULL, 5 * P, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	holder_make(k, &h, &pin_ops, ioas);
+	rw_across(k, &h, p + P, 0);
+	for (unsigned i = 0; i < 4; i++)
+		p[(1 + i) * P] = (char)(40 + i);
+	expect_rc(holder_pin(&h, 0x11000, 2 * P, PIN_WR), 0);
+	kit_check(k, 2);
+	assert_int_equal(physmap_pins(k->m->pm, h.pa[1]), 1);
+	expect_rc(iommufd_access_rw(h.a, 0x12000, &h.rc, 1, 0), 0);
+	assert_int_equal(*(char *)&h.rc, 42);
+	munmap(p, 5 * P);
+	close(fd);
+	expect_rc(iommufd_access_rw(h.a, 0x13000, &h.rc, 1, 0), 0);
+	assert_int_equal(*(char *)&h.rc, 43);
+	kit_check(k, 2);
+	expect_rc(kit_unmap(k, ioas, 0, MAX, NULL), 0);
+	kit_check(k, 0);
+	iommufd_access_destroy(h.a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +345,7 @@ int main(void)
 		KIT_TEST(rw__any_bytes_across_pages_and_areas__exact),
 		KIT_TEST(rw__partly_mapped__enoent_leading_part_copied),
 		KIT_TEST(rw__pages_in_other_tiers__read_there),
+		KIT_TEST(rw__memory_of_a_file__by_the_tiers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
