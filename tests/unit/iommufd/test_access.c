@@ -2,7 +2,11 @@
 /* Accesses: attaching, moving, pinning, being told. */
 #include "access_kit.h"
 
+#include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static struct ioas *ioas_of(struct kit *k, uint32_t id)
 {
@@ -569,6 +573,81 @@ static void pin__two_areas_of_one_pages_object__one_pin(void **state)
 	iommufd_access_destroy(g.a);
 }
 
+static void attach__every_list_id_taken__ebusy(void **state)
+{
+	static const struct iommufd_access_ops ops = { false, NULL };
+	struct kit *k = *state;
+	uint32_t ioas = kit_ioas(k), id;
+	struct iommufd_access **a = mem_zalloc(ACCESS_LIST_IDS * sizeof(struct iommufd_access *));
+	struct holder h;
+
+	assert_non_null(a);
+	for (uint32_t i = 0; i < ACCESS_LIST_IDS; i++) {
+		if (iommufd_access_create(k->ctx, &ops, NULL, &a[i], &id) ||
+		    iommufd_access_attach(a[i], ioas) || a[i]->list_id != i)
+			fail();
+	}
+	holder_make(k, &h, &copy_ops, 0);
+	expect_rc(iommufd_access_attach(h.a, ioas), -EBUSY);
+	assert_null(h.a->ioas);
+	iommufd_access_destroy(a[4711]);
+	a[4711] = NULL;
+	expect_rc(iommufd_access_attach(h.a, ioas), 0);
+	assert_int_equal(h.a->list_id, 4711);
+	for (uint32_t i = 0; i < ACCESS_LIST_IDS; i++)
+		if (a[i])
+			iommufd_access_destroy(a[i]);
+	iommufd_access_destroy(h.a);
+	assert_int_equal(ioas_of(k, ioas)->iopt.accesses.count, 0);
+	mem_free(a);
+}
+
+/* Takes CAP_IPC_LOCK from this thread, or gives it back. */
+static void set_ipc_lock(bool on)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	assert_int_equal(syscall(SYS_capget, &head, data), 0);
+	data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	if (on)
+		data[0].effective |= data[0].permitted & (1u << CAP_IPC_LOCK);
+	assert_int_equal(syscall(SYS_capset, &head, data), 0);
+}
+
+static void pin__over_the_limit__enomem_and_undone(void **state)
+{
+	struct kit *k = *state;
+	uint32_t ioas = kit_ioas(k);
+	char *p = kit_buf(k, 16 * P, P);
+	struct rlimit old, lim;
+	struct holder h;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &old), 0);
+	lim = (struct rlimit){ 6 * P, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &lim), 0);
+	account_set_privileged(false);
+	set_ipc_lock(false);
+	holder_make(k, &h, &pin_ops, ioas);
+	expect_rc(kit_map_at(k, ioas, 0x10000, p, 16 * P), 0);
+	expect_rc(holder_pin(&h, 0x10000, 7 * P, PIN_RD), -ENOMEM);
+	kit_check(k, 0);
+	assert_int_equal(account_locked(ACCOUNT_USER), 0);
+	expect_rc(holder_pin(&h, 0x10000, 4 * P, PIN_RD), 0);
+	expect_rc(holder_pin(&h, 0x12000, 4 * P, PIN_RD), 0); /* two more pages */
+	assert_int_equal(account_locked(ACCOUNT_USER), 6);
+	expect_rc(holder_pin(&h, 0x15000, 2 * P, PIN_RD), -ENOMEM);
+	expect_rc(holder_pin(&h, 0x11000, 5 * P, PIN_RD), 0); /* none */
+	kit_check(k, 6);
+	/* Copying transiently is not charged. */
+	expect_rc(iommufd_access_rw(h.a, 0x18000, h.pa, sizeof(h.pa), IOMMUFD_ACCESS_SLOW), 0);
+	iommufd_access_destroy(h.a);
+	assert_int_equal(account_locked(ACCOUNT_USER), 0);
+	set_ipc_lock(true);
+	account_set_privileged(true);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &old), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +673,8 @@ int main(void)
 		KIT_TEST(unpin__never_pinned__no_effect),
 		KIT_TEST(copy__of_pinned_memory__no_new_pin_or_charge),
 		KIT_TEST(pin__two_areas_of_one_pages_object__one_pin),
+		KIT_TEST(attach__every_list_id_taken__ebusy),
+		KIT_TEST(pin__over_the_limit__enomem_and_undone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
