@@ -16,6 +16,8 @@
 #include <errno.h>
 
 #include "base/why.h"
+#include "iommufd/device.h"
+#include "iommufd/ioctl.h"
 
 static void describe(void *owner, uint64_t iova, char *buf, size_t len)
 {
@@ -135,4 +137,93 @@ void hwpt_check(struct hwpt *h)
 	(void)BUG_ON(h->dom->owner != h);
 	(void)BUG_ON(object_users(&h->ioas->obj) < 2);
 	(void)BUG_ON(pt_check(&h->dom->pt));
+}
+
+/* Fault queues are objects that cannot be made yet: an id of one is never valid. */
+static int check_fault_queue(struct iommufd_ctx *ctx, const struct iommu_hwpt_alloc *cmd)
+{
+	struct object *o;
+	int rc;
+
+	if (!(cmd->flags & IOMMU_HWPT_FAULT_ID_VALID))
+		return 0;
+	rc = object_get(ctx, cmd->fault_id, OBJECT_FAULT, &o);
+	if (rc)
+		return rc;
+	object_put(o);
+	return refuse(EOPNOTSUPP, "page tables do not take fault queues");
+}
+
+static int alloc_paging(struct ioas *ioas, struct iommu_device *dev,
+			const struct iommu_hwpt_alloc *cmd, struct hwpt **out)
+{
+	uint32_t flags = cmd->flags & ~(uint32_t)IOMMU_HWPT_FAULT_ID_VALID;
+	struct hwpt *h;
+	int rc;
+
+	if ((cmd->flags & IOMMU_HWPT_FAULT_ID_VALID) && (flags & IOMMU_HWPT_ALLOC_NEST_PARENT))
+		return refuse(EOPNOTSUPP, "a parent of nested page tables has no fault queue");
+	if (cmd->data_len)
+		return refuse(EOPNOTSUPP, "a page table of %s takes no data (type %u)",
+			      dev->iommu->kind->name, cmd->data_type);
+	mtx_lock(&ioas->lock);
+	rc = hwpt_create_locked(ioas, dev, flags, false, &h);
+	if (rc)
+		goto out;
+	rc = hwpt_join_iopt_locked(h);
+	if (!rc)
+		rc = check_fault_queue(ioas->obj.ctx, cmd);
+	if (rc)
+		hwpt_abort_locked(h);
+	else
+		*out = h;
+out:
+	mtx_unlock(&ioas->lock);
+	return rc;
+}
+
+static int alloc_on(struct object *pt, struct iommu_device *dev, const struct iommu_hwpt_alloc *cmd,
+		    struct hwpt **out)
+{
+	switch (pt->type) {
+	case OBJECT_IOAS:
+		return alloc_paging(container_of(pt, struct ioas, obj), dev, cmd, out);
+	case OBJECT_HWPT_PAGING:
+		return refuse(EOPNOTSUPP, "%s has no nested page tables", dev->iommu->kind->name);
+	default:
+		return refuse(EINVAL, "a page table cannot be based on object %u, a %s", pt->id,
+			      object_type_name(pt->type));
+	}
+}
+
+int ioctl_hwpt_alloc(struct ucmd *u)
+{
+	struct iommu_hwpt_alloc *cmd = u->cmd;
+	struct object *o, *pt;
+	struct hwpt *h;
+	int rc;
+
+	if (cmd->__reserved)
+		return refuse(EOPNOTSUPP, "HWPT_ALLOC: the reserved field is 0x%x",
+			      cmd->__reserved);
+	if ((cmd->data_type == IOMMU_HWPT_DATA_NONE) != !cmd->data_len)
+		return refuse(EINVAL, "HWPT_ALLOC: data of type %u has %u bytes", cmd->data_type,
+			      cmd->data_len);
+	rc = object_get(u->ctx, cmd->dev_id, OBJECT_DEVICE, &o);
+	if (rc)
+		return rc;
+	rc = object_get(u->ctx, cmd->pt_id, OBJECT_ANY, &pt);
+	if (rc) {
+		rc = refuse(EINVAL, "there is no object %u to base a page table on", cmd->pt_id);
+		goto out;
+	}
+	rc = alloc_on(pt, container_of(o, struct iommufd_device, obj)->dev, cmd, &h);
+	object_put(pt);
+	if (!rc) {
+		cmd->out_hwpt_id = h->obj.id;
+		u->new_obj = &h->obj;
+	}
+out:
+	object_put(o);
+	return rc;
 }

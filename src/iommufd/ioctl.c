@@ -69,6 +69,9 @@ union any_cmd {
 	struct iommu_ioas_unmap unmap;
 	struct iommu_hw_info info;
 	struct iommu_ioas_allow_iovas allow;
+	struct iommu_hwpt_alloc hwpt_alloc;
+	struct iommu_hwpt_set_dirty_tracking set_dirty;
+	struct iommu_hwpt_get_dirty_bitmap get_dirty;
 	struct iommu_ioas_copy copy;
 	struct iommu_ioas_map_file map_file;
 	struct iommu_option option;
@@ -102,6 +105,11 @@ static const struct command commands[LAST_NR - FIRST_NR + 1] = {
 	/* These two write back what they changed, and when, by themselves. */
 	COMMAND(IOMMU_OPTION, iommu_option, val64, OUT_NONE, ioctl_option),
 	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, __reserved, OUT_NONE, ioctl_vfio_ioas),
+	COMMAND(IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, __reserved, OUT_SUCCESS, ioctl_hwpt_alloc),
+	COMMAND(IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, __reserved, OUT_NONE,
+		ioctl_hwpt_set_dirty_tracking),
+	COMMAND(IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, data, OUT_NONE,
+		ioctl_hwpt_get_dirty_bitmap),
 	COMMAND(IOMMU_GET_HW_INFO, iommu_hw_info, __reserved, OUT_SUCCESS, ioctl_get_hw_info),
 };
 

@@ -456,6 +456,29 @@ static void map_file__fails_anywhere__undone(void **state)
 	close(file);
 }
 
+static int do_hwpt_alloc(struct world *w)
+{
+	struct iommu_hwpt_alloc c = { .size = sizeof(c),
+				      .flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+				      .dev_id = w->d->id,
+				      .pt_id = w->ioas };
+	int rc = kit_ioctl(w->k, IOMMU_HWPT_ALLOC, &c);
+
+	w->iova = c.out_hwpt_id;
+	return rc;
+}
+
+static void hwpt_alloc__fails_anywhere__undone(void **state)
+{
+	struct world *w = world(state, false, true);
+
+	w->k->ctx->batch_max = 2;
+	scatter(w, 8);
+	expect_rc(kit_map_at(w->k, w->ioas, 0x10000, w->p, 5 * P), 0);
+	expect_rc(kit_map_at(w->k, w->ioas, 0x20000, w->p + 5 * P, 3 * P), 0);
+	sweep(w, do_hwpt_alloc, undo_alloc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +486,7 @@ int main(void)
 		KIT_TEST(allow__fails_anywhere__undone),
 		KIT_TEST(copy__fails_anywhere__undone),
 		KIT_TEST(map_file__fails_anywhere__undone),
+		KIT_TEST(hwpt_alloc__fails_anywhere__undone),
 		KIT_TEST(map__no_domain__undone),
 		KIT_TEST(map__one_domain__undone),
 		KIT_TEST(map__two_domains__undone),
