@@ -5,7 +5,8 @@
  * Invariants
  *  X1  ioas is ioas_unpin or NULL. Between transitions they are equal; an access with ioas_unpin
  *      has one dependency on it and is in its list under list_id
- *  X2  an access holds its driver's dependency on itself and a reference on the context
+ *  X2  an access holds its driver's dependency on itself and, unless it is internal, a reference on
+ *      the context
  *  X3  an access is on a list only while its slot is its own: object_free_id() comes last
  *
  * Transitions (change_ioas()) block pins first, join the new list, then let the consumer drop what
@@ -171,15 +172,13 @@ static int change_ioas_locked(struct iommufd_access *access, struct ioas *new)
 	return 0;
 }
 
-int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, void *data,
-			  struct iommufd_access **out, uint32_t *id)
+/* @ops NULL: internal. */
+static int make(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, void *data,
+		struct iommufd_access **out)
 {
-	struct iommufd_access *a;
+	struct iommufd_access *a = mem_zalloc(sizeof(*a));
 	int rc;
 
-	if (ops->needs_pin_pages && !ops->unmap)
-		return refuse(EINVAL, "an access that pins needs an unmap callback");
-	a = mem_zalloc(sizeof(*a));
 	if (!a)
 		return refuse(ENOMEM, "no memory for an access");
 	rc = object_reserve(ctx, OBJECT_ACCESS, &a->obj);
@@ -191,17 +190,51 @@ int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_o
 	a->data = data;
 	a->tag = fence_tag_new();
 	rwl_init(&a->lock, LOCK_ACCESS);
-	(void)BUG_ON(object_ref(&a->obj)); /* X2: its driver's; the first one */
-	iommufd_ctx_get(ctx);
+	(void)BUG_ON(object_ref(&a->obj)); /* X2: the first one */
+	if (ops)
+		iommufd_ctx_get(ctx);
+	*out = a;
+	return 0;
+}
+
+int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, void *data,
+			  struct iommufd_access **out, uint32_t *id)
+{
+	struct iommufd_access *a;
+	int rc;
+
+	if (ops->needs_pin_pages && !ops->unmap)
+		return refuse(EINVAL, "an access that pins needs an unmap callback");
+	rc = make(ctx, ops, data, &a);
+	if (rc)
+		return rc;
 	*out = a;
 	*id = a->obj.id;
 	object_publish(&a->obj);
 	return 0;
 }
 
+int access_create_internal(struct ioas *ioas, struct iommufd_access **out)
+{
+	struct iommufd_access *a;
+	int rc = make(ioas->obj.ctx, NULL, NULL, &a);
+
+	if (rc)
+		return rc;
+	object_publish(&a->obj);
+	rwl_wrlock(&a->lock);
+	rc = change_ioas_locked(a, ioas);
+	rwl_wrunlock(&a->lock);
+	if (rc)
+		iommufd_access_destroy(a);
+	else
+		*out = a;
+	return rc;
+}
+
 void iommufd_access_destroy(struct iommufd_access *a)
 {
-	struct iommufd_ctx *ctx = a->obj.ctx;
+	struct iommufd_ctx *ctx = a->ops ? a->obj.ctx : NULL;
 	int rc;
 
 	/* From here on nobody tells it anything, and nobody is about to. */
@@ -214,7 +247,8 @@ void iommufd_access_destroy(struct iommufd_access *a)
 		return;
 	object_free_id(&a->obj); /* X3 */
 	mem_free(a);
-	iommufd_ctx_put(ctx);
+	if (ctx)
+		iommufd_ctx_put(ctx);
 }
 
 enum how { ATTACH, REPLACE };

@@ -55,6 +55,13 @@ int access_walk_check(const struct access_walk *w, unsigned flags);
  */
 void access_notify_unmap(struct iopt *t, uint64_t start, uint64_t last);
 
+/*
+ * An access of the subsystem itself, attached for good to @ioas, which the caller holds. What it
+ * pins cannot be unmapped (-EBUSY), and it is never told. It has an id, and no reference on the
+ * context: whoever made it destroys it first. -ENOMEM, -EBUSY, -EADDRINUSE.
+ */
+int access_create_internal(struct ioas *ioas, struct iommufd_access **out);
+
 /* Asserts its invariants. */
 void access_check(struct iommufd_access *access);
 

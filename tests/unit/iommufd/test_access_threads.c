@@ -141,6 +141,26 @@ static void *maps(void *arg)
 	return NULL;
 }
 
+/* Areas of both over one pages object. */
+static void *ioas_copies(void *arg)
+{
+	struct world *w = arg;
+
+	for (unsigned i = 0; !atomic_load(&w->stop); i++) {
+		struct iommu_ioas_copy c = { .size = sizeof(c),
+					     .flags = FIXED | RW,
+					     .dst_ioas_id = w->ioas[i & 1],
+					     .src_ioas_id = w->ioas[!(i & 1)],
+					     .length = P,
+					     .dst_iova = i / 2 % PAGES * P,
+					     .src_iova = i / 2 % PAGES * P };
+		int rc = kit_ioctl(w->k, IOMMU_IOAS_COPY, &c);
+
+		MUST(!rc || rc == -EEXIST || rc == -ENOENT);
+	}
+	return NULL;
+}
+
 static void *unmaps(void *arg)
 {
 	struct world *w = arg;
@@ -255,9 +275,10 @@ static void pins__under_unmap_and_replace__nothing_left(void **state)
 			    { replaces, &u[1] },
 			    { copies, &u[2] },
 			    { replaces, &u[2] },
+			    { ioas_copies, &w },
 			    { maps, &w },
 			    { unmaps, &w } },
-	    7);
+	    8);
 	assert_true(u[0].pins > 0 && u[0].told > 0);
 	for (unsigned i = 0; i < 3; i++)
 		iommufd_access_destroy(u[i].a);
@@ -278,9 +299,10 @@ static void pins__while_devices_and_consumers_come_and_go__nothing_left(void **s
 			    { comes_and_goes, &w },
 			    { comes_and_goes, &w },
 			    { attaches, &w },
+			    { ioas_copies, &w },
 			    { maps, &w },
 			    { unmaps, &w } },
-	    7);
+	    8);
 	assert_true(u.pins > 0);
 	iommufd_access_destroy(u.a);
 	kit_check(w.k, 0);

@@ -171,22 +171,37 @@ static void unmap__locked_by_an_internal_access__ebusy(void **state)
 	struct kit *k = *state;
 	uint32_t ioas = kit_ioas(k);
 	char *p = kit_buf(k, 8 * P, P);
-	const struct iommufd_access_ops *ops;
+	struct iommufd_access *in = NULL;
+	struct ioas *obj;
 	struct holder h;
+	uint64_t pa;
+	uint32_t id;
 
 	expect_rc(kit_map_at(k, ioas, 0x10000, p, 4 * P), 0);
 	holder_make(k, &h, &pin_ops, ioas);
-	ops = h.a->ops;
-	h.a->ops = NULL;
-	expect_rc(holder_pin(&h, 0x10000, P, PIN_RD), 0);
+	expect_rc(holder_pin(&h, 0x11000, P, PIN_RD), 0);
+	id = kit_next_id(k);
+	expect_rc(ioas_get(k->ctx, ioas, &obj), 0);
+	expect_rc(access_create_internal(obj, &in), 0);
+	object_put(&obj->obj);
+	assert_int_equal(in->obj.id, id);
+	expect_rc(kit_destroy(k, id), -EBUSY);
+	expect_rc(iommufd_access_pin_pages(in, 0x10000, P, &pa, PIN_WR), 0);
 	expect_rc(kit_unmap(k, ioas, 0x10000, 4 * P, NULL), -EBUSY);
 	expect_rc(kit_unmap(k, ioas, 0x10000, 2 * P, NULL), -EBUSY);
 	assert_int_equal(h.calls, 0);
-	kit_check(k, 1);
-	holder_unpin(&h, 0x10000, P);
+	kit_check(k, 2);
+	iommufd_access_unpin_pages(in, 0x10000, P);
 	expect_rc(kit_unmap(k, ioas, 0x10000, 4 * P, NULL), 0);
-	h.a->ops = ops;
+	assert_int_equal(h.calls, 1);
+	iommufd_access_destroy(in);
 	iommufd_access_destroy(h.a);
+	kit_check(k, 0);
+	expect_rc(kit_map_at(k, ioas, 0x10800, p, P), 0);
+	expect_rc(ioas_get(k->ctx, ioas, &obj), 0);
+	expect_rc(access_create_internal(obj, &in), -EADDRINUSE);
+	object_put(&obj->obj);
+	assert_int_equal(kit_next_id(k), h.id);
 }
 
 static void fill_pattern(char *buf, size_t n)
