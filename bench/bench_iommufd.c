@@ -347,7 +347,23 @@ static void bench_rw(struct iommufd_access *a, const char *name, unsigned flags)
 	report_median(name, rounds);
 }
 
-/* Without a domain, so that memory is really pinned; then from a domain, then from the store. */
+/* One more page while every other one is pinned, each by itself. */
+static void bench_pin_among_many(struct iommufd_access *a)
+{
+	uint64_t pa, t = now_ns();
+
+	for (uint64_t i = 0; i < SOME; i++)
+		must(iommufd_access_pin_pages(a, 0x40000000 + i * GAP, PAGE_SIZE, &pa, 0), "pin");
+	report("access_pin_100k_pages_each", (double)(now_ns() - t) / SOME);
+	bench_pin(a, "access_pin_unpin_4k_among_100k", 0x40001000 + SOME / 2 * GAP, PAGE_SIZE,
+		  BATCH);
+	t = now_ns();
+	for (uint64_t i = 0; i < SOME; i++)
+		iommufd_access_unpin_pages(a, 0x40000000 + i * GAP, PAGE_SIZE);
+	report("access_unpin_100k_pages_each", (double)(now_ns() - t) / SOME);
+}
+
+/* Without a domain, so that memory is really pinned; then from the store, then from a domain. */
 static void bench_access(struct world *w)
 {
 	static const struct iommufd_access_ops ops = { true, no_unmap };
@@ -361,6 +377,7 @@ static void bench_access(struct world *w)
 	must(iommufd_access_attach(a, w->ioas), "attach");
 	bench_pin(a, "access_pin_unpin_4k", 0x40003000, PAGE_SIZE, BATCH);
 	bench_pin(a, "access_pin_unpin_1m", 0x40100000, MIB, BATCH / 10);
+	bench_pin_among_many(a);
 	bench_rw(a, "access_rw_4k", 0);
 	bench_rw(a, "access_rw_4k_slow", IOMMUFD_ACCESS_SLOW);
 	must(iommufd_access_pin_pages(a, 0x40003000, PAGE_SIZE, pa, 0), "pin");

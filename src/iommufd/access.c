@@ -200,7 +200,7 @@ static int make(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, v
 int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_ops *ops, void *data,
 			  struct iommufd_access **out, uint32_t *id)
 {
-	struct iommufd_access *a;
+	struct iommufd_access *a = NULL;
 	int rc;
 
 	if (ops->needs_pin_pages && !ops->unmap)
@@ -216,7 +216,7 @@ int iommufd_access_create(struct iommufd_ctx *ctx, const struct iommufd_access_o
 
 int access_create_internal(struct ioas *ioas, struct iommufd_access **out)
 {
-	struct iommufd_access *a;
+	struct iommufd_access *a = NULL;
 	int rc = make(ioas->obj.ctx, NULL, NULL, &a);
 
 	if (rc)
