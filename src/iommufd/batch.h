@@ -33,9 +33,9 @@ static inline void batch_begin(struct batch *b, uint64_t first, unsigned max)
 /* Appends @npages from @pa, merged with the last run where that goes on; false: full. */
 static inline bool batch_add(struct batch *b, uint64_t pa, uint64_t npages)
 {
-	struct phys_run *last = &b->run[b->n - 1];
+	struct phys_run *last = b->n ? &b->run[b->n - 1] : NULL;
 
-	if (b->n && last->pa + last->npages * PAGE_SIZE == pa) {
+	if (last && last->pa + last->npages * PAGE_SIZE == pa) {
 		last->npages += npages;
 	} else {
 		if (b->n == b->max)

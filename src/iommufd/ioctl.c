@@ -69,6 +69,7 @@ union any_cmd {
 	struct iommu_ioas_unmap unmap;
 	struct iommu_hw_info info;
 	struct iommu_ioas_allow_iovas allow;
+	struct iommu_ioas_change_process change_process;
 	struct iommu_hwpt_alloc hwpt_alloc;
 	struct iommu_hwpt_set_dirty_tracking set_dirty;
 	struct iommu_hwpt_get_dirty_bitmap get_dirty;
@@ -102,6 +103,8 @@ static const struct command commands[LAST_NR - FIRST_NR + 1] = {
 	COMMAND(IOMMU_IOAS_MAP, iommu_ioas_map, iova, OUT_SUCCESS, ioctl_ioas_map),
 	COMMAND(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, length, OUT_SUCCESS, ioctl_ioas_unmap),
 	COMMAND(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, iova, OUT_SUCCESS, ioctl_ioas_map_file),
+	COMMAND(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved, OUT_NONE,
+		ioctl_ioas_change_process),
 	/* These two write back what they changed, and when, by themselves. */
 	COMMAND(IOMMU_OPTION, iommu_option, val64, OUT_NONE, ioctl_option),
 	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, __reserved, OUT_NONE, ioctl_vfio_ioas),

@@ -26,6 +26,7 @@ int ioctl_ioas_map_file(struct ucmd *u);
 int ioctl_hwpt_alloc(struct ucmd *u);
 int ioctl_hwpt_set_dirty_tracking(struct ucmd *u);
 int ioctl_hwpt_get_dirty_bitmap(struct ucmd *u);
+int ioctl_ioas_change_process(struct ucmd *u);
 int ioctl_option(struct ucmd *u);
 int ioctl_vfio_ioas(struct ucmd *u);
 int ioctl_get_hw_info(struct ucmd *u);

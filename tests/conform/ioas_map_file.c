@@ -70,7 +70,25 @@ static void device__file_is_looked_at(void)
 	CHECK(unmap(fd, ioas, at, 4 * PG, NULL), 0);
 }
 
+static void change_process__files_only(void)
+{
+	struct iommu_ioas_change_process c = { .size = sizeof(c), .__reserved = 1 };
+	int fd = ctx_open(), file = memfd(PG);
+	uint32_t ioas = ioas_alloc(fd);
+	uint64_t at = 0x10000;
+
+	CHECK(ctx_ioctl(fd, IOMMU_IOAS_CHANGE_PROCESS, &c), -EOPNOTSUPP);
+	c.__reserved = 0;
+	CHECK(ctx_ioctl(fd, IOMMU_IOAS_CHANGE_PROCESS, &c), 0);
+	REQUIRE(map_file(fd, ioas, FIXED | RW, file, 0, PG, &at), 0);
+	CHECK(ctx_ioctl(fd, IOMMU_IOAS_CHANGE_PROCESS, &c), 0);
+	REQUIRE(map_at(fd, ioas, 0x20000, memory(PG), PG), 0);
+	CHECK(ctx_ioctl(fd, IOMMU_IOAS_CHANGE_PROCESS, &c), -EINVAL);
+	close(file);
+}
+
 CONFORM({
 	CASE(arguments__in_order),
 	CASE(device__file_is_looked_at),
+	CASE(change_process__files_only),
 });

@@ -169,13 +169,34 @@ static void file__copied__shared(void **state)
 	kit_check(k, 0);
 }
 
+static void change_process__files_only(void **state)
+{
+	struct iommu_ioas_change_process c = { .size = sizeof(c), .__reserved = 1 };
+	struct kit *k = *state;
+	uint32_t ioas;
+	int fd = memfd(P);
+
+	expect_rc(kit_ioctl(k, IOMMU_IOAS_CHANGE_PROCESS, &c), -EOPNOTSUPP);
+	c.__reserved = 0;
+	expect_rc(kit_ioctl(k, IOMMU_IOAS_CHANGE_PROCESS, &c), 0);
+	kit_ioas(k);
+	ioas = kit_ioas(k);
+	expect_rc(map_file_at(k, ioas, 0x10000, fd, 0, P), 0);
+	expect_rc(kit_ioctl(k, IOMMU_IOAS_CHANGE_PROCESS, &c), 0);
+	expect_rc(kit_map_at(k, ioas, 0x20000, NULL, P), 0);
+	expect_rc(kit_ioctl(k, IOMMU_IOAS_CHANGE_PROCESS, &c), -EINVAL);
+	expect_rc(kit_unmap(k, ioas, 0x20000, P, NULL), 0);
+	expect_rc(kit_ioctl(k, IOMMU_IOAS_CHANGE_PROCESS, &c), 0);
+	close(fd);
+	kit_check(k, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(file__arguments__in_order),
-		KIT_TEST(file__no_domain__anything_open),
-		KIT_TEST(file__memfd__pinned_and_read),
-		KIT_TEST(file__copied__shared),
+		KIT_TEST(file__arguments__in_order),    KIT_TEST(file__no_domain__anything_open),
+		KIT_TEST(file__memfd__pinned_and_read), KIT_TEST(file__copied__shared),
+		KIT_TEST(change_process__files_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
