@@ -602,6 +602,29 @@ static void attach__every_list_id_taken__ebusy(void **state)
 	mem_free(a);
 }
 
+/* The context closes with its last access, not with its file. */
+static void close__an_access_is_left__works_until_it_goes(void **state)
+{
+	struct kit *k = *state;
+	uint32_t ioas = kit_ioas(k);
+	char *p = kit_buf(k, 4 * P, P), c = 0;
+	struct holder h;
+
+	expect_rc(kit_map_at(k, ioas, 0x10000, p, 4 * P), 0);
+	holder_make(k, &h, &pin_ops, ioas);
+	expect_rc(holder_pin(&h, 0x10000, P, PIN_RD), 0);
+	iommufd_ctx_put(k->ctx);
+	k->ctx = NULL;
+	expect_rc(holder_pin(&h, 0x11000, P, PIN_RD), 0);
+	expect_rc(iommufd_access_rw(h.a, 0x12000, &c, 1, PIN_RD), 0);
+	assert_int_equal(c, 3);
+	assert_int_equal(account_pinned() - k->pinned, 2);
+	iommufd_access_destroy(h.a);
+	assert_int_equal(h.npins, 0);
+	assert_int_equal(account_pinned(), k->pinned);
+	physmap_check(k->m->pm);
+}
+
 /* Takes CAP_IPC_LOCK from this thread, or gives it back. */
 static void set_ipc_lock(bool on)
 {
@@ -674,6 +697,7 @@ int main(void)
 		KIT_TEST(copy__of_pinned_memory__no_new_pin_or_charge),
 		KIT_TEST(pin__two_areas_of_one_pages_object__one_pin),
 		KIT_TEST(attach__every_list_id_taken__ebusy),
+		KIT_TEST(close__an_access_is_left__works_until_it_goes),
 		KIT_TEST(pin__over_the_limit__enomem_and_undone),
 	};
 
