@@ -200,7 +200,7 @@ int ioctl_hwpt_alloc(struct ucmd *u)
 {
 	struct iommu_hwpt_alloc *cmd = u->cmd;
 	struct object *o, *pt;
-	struct hwpt *h;
+	struct hwpt *h = NULL;
 	int rc;
 
 	if (cmd->__reserved)
