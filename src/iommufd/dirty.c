@@ -154,7 +154,7 @@ static int take_chunk(const struct hwpt *h, struct chunk *c, unsigned flags)
 {
 	struct iopt *t = &h->ioas->iopt;
 	uint64_t nbits = ((c->last - c->start) >> c->page_lg2) + 1;
-	uint64_t until;
+	uint64_t until = c->last;
 	int rc = 0;
 
 	for (uint64_t i = 0; i <= (nbits - 1) / 64; i++)
