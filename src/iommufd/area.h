@@ -28,7 +28,8 @@ struct area {
 	uint64_t run_pa;
 	uint16_t page_offset; /* of the first byte in the first page, immutable */
 	uint8_t prot;         /* IOMMU_READ | IOMMU_WRITE, immutable */
-	/* An UNMAP has asked the accesses to let go: none may begin. For good; iova_lock (write). */
+	/* An UNMAP has asked the accesses to let go: none may begin. For good; iova_lock (write).
+	 */
 	bool prevent_access;
 	/* Pins made through this area, and those of them that forbid UNMAP. Guarded by the pages'
 	 * lock, with iova_lock held too. */

@@ -267,10 +267,9 @@ bool object_hold(struct object *obj)
 		if (unlikely((s & (OBJECT_PUBLISHED | OBJECT_DYING)) != OBJECT_PUBLISHED ||
 			     !state_users(s) || !state_wait(s)))
 			return false;
-	} while (unlikely(!atomic_compare_exchange_weak_explicit(&obj->slot->state, &s,
-								 s + OBJECT_BOTH,
-								 memory_order_acquire,
-								 memory_order_relaxed)));
+	} while (unlikely(!atomic_compare_exchange_weak_explicit(
+		&obj->slot->state, &s, s + OBJECT_BOTH, memory_order_acquire,
+		memory_order_relaxed)));
 	return true;
 }
 
