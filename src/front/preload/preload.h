@@ -69,7 +69,8 @@ size_t path_strip_n(char *s, size_t len); /* not NUL-terminated */
 int path_proc_fd(int dirfd, const char *path);
 /* Makes a stat of a placeholder node a character device's. */
 void path_fix_stat(const struct path *p, struct stat *st);
-/* @name, or what is open as @fd when that is NULL, lies in @tree ("/dev", "/sys") of our picture. */
+/* @name, or what is open as @fd when that is NULL, lies in @tree ("/dev", "/sys") of our picture.
+ */
 bool path_in_picture(int fd, const char *name, const char *tree);
 
 #endif
