@@ -16,7 +16,7 @@
 #include "base/compiler.h"
 #include "front/lib/edge.h"
 
-/* The next definition of a libc function; resolved once. Ends the process's call with ENOSYS. */
+/* The next definition of a libc function. NULL: libc has none; hook what every glibc has. */
 void *next_symbol(const char *name);
 #define NEXT(fn)                                                                \
 	({                                                                      \
